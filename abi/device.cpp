@@ -1,0 +1,318 @@
+// abi/device.cpp: the client's data path: OpenDevice, GetCommand, CompleteCommand, buffer handles.
+#include <cstdio>
+#include <cstring>
+#include "abi/error.hpp"
+#include "abi/set.hpp"
+
+namespace vdset {
+namespace {
+
+constexpr std::int64_t name_wait_ns = 10'000'000'000;
+
+Recycler<vdset_device> devices;
+
+/// Makes the object of a granted device.
+std::int32_t make_device(vdset_set& set, const Name& name, const Message& grant, Descriptors& parts,
+                         vdset_device*& out) {
+  if (grant.a >= set.geometry.device_count)
+    return fail(VDSET_E_UNEXPECTED, "device %s: the server granted number %u of %u", name.text,
+                grant.a, set.geometry.device_count);
+  vdset_device* const device = devices.get();
+  if (device == nullptr)
+    return fail(VDSET_E_MEMORY, "device %s: no memory for its object", name.text);
+  int descriptor = parts.take(0);
+  int error = port::memory_judge(descriptor, set.geometry.c_bytes(), port::Seal::fixed_size);
+  if (error == 0) error = port::memory_map(descriptor, set.geometry.c_bytes(), true, device->c);
+  port::close_descriptor(descriptor);
+  if (error != 0) {
+    devices.put(device);
+    return fail_system(error, "cannot map the device's part");
+  }
+  device->set = &set;
+  device->index = grant.a;
+  device->name = name;
+  const core::ClientPart part = core::client_part(device->c.span(), set.geometry);
+  device->ring = {set.view.ring(grant.a), part.lines, *part.header, set.me, grant.c};
+  device->ring.watch_pools(set.view.header->pool_count);
+  device->ring.know_pools(set.pools.map().count());
+  out = device;
+  return VDSET_OK;
+}
+
+/// One question to the server. OK with *out; BUSY inside means "not yet named".
+std::int32_t ask_for_device(vdset_set& set, const Name& name, vdset_device** out) {
+  Message question, answer;
+  Descriptors parts;
+  question.kind = MessageKind::open_device;
+  question.set_text(name.text, name.bytes);
+  std::int32_t result = ask(set, question, answer, parts);
+  if (result != VDSET_OK) return result;
+  if (answer.kind != MessageKind::grant)
+    return fail(VDSET_E_UNEXPECTED, "device %s: an answer of the wrong kind", name.text);
+  if (answer.result != VDSET_OK)
+    return fail(answer.result, "device %s: %.*s", name.text, static_cast<int>(answer.text_bytes),
+                answer.text);
+  vdset_device* device = nullptr;
+  result = make_device(set, name, answer, parts, device);
+  if (result != VDSET_OK) {
+    // The server counts it as this process's: nobody else could ever open it.
+    abort_set(set, VDSET_CALL_NONE, set.me, "a granted device could not be mapped", result);
+    return result;
+  }
+  const port::Locked guard(set.lock);
+  Expects(set.device_count < core::devices_max);
+  set.devices[set.device_count++] = device;
+  device->kind.store(Kind::device, std::memory_order_release);
+  *out = device;
+  return VDSET_OK;
+}
+
+/// Builds the private copy of a fetched command. False: it names a buffer that cannot be.
+bool fill_command(vdset_set& set, const core::Taken& taken, vdset_command& out) {
+  const core::Submission& s = taken.command;
+  out = {};
+  out.struct_bytes = sizeof out;
+  out.code = s.opcode;
+  out.size = static_cast<std::int32_t>(s.size);
+  out.flags = taken.redelivered ? VDSET_COMMAND_REDELIVERED : 0;
+  out.position = static_cast<std::int64_t>(s.position);
+  if (s.handle == 0) return !core::moves_data(s.opcode);
+  const core::PoolMap& map = set.pools.map();
+  const std::uint32_t slot = set.codec.slot(s.handle);
+  if (!set.codec.has_salt(s.handle) || slot >= map.slot_total()) return false;
+  if (core::moves_data(s.opcode) && s.size > map.plan(map.pool_of(slot)).data_bytes) return false;
+  out.buffer = map.data(slot);
+  out.buffer_handle = s.handle;
+  return true;
+}
+
+std::int32_t deliver(vdset_device& device, const core::Taken& taken, const vdset_command** out) {
+  vdset_device::Fetched& copy = device.fetched[2 * taken.line + (taken.lap & 1)];
+  if (!fill_command(*device.set, taken, copy.command)) {
+    abort_set(*device.set, VDSET_CALL_POISONED, core::server_index,
+              "a command names a buffer that cannot be", VDSET_E_UNEXPECTED);
+    return fail_aborted(*device.set);
+  }
+  copy.lap = taken.lap;
+  *out = &copy.command;
+  return VDSET_OK;
+}
+
+/// One attempt to fetch: OK, TIMEOUT (nothing there), or an end.
+std::int32_t try_fetch(vdset_device& device, const vdset_command** out) {
+  vdset_set& set = *device.set;
+  core::Taken taken;
+  for (;;) {
+    if (is_over(set)) return fail_aborted(set);
+    switch (device.ring.take(atomics, taken)) {
+      case core::Take::got: return deliver(device, taken, out);
+      case core::Take::again: continue;
+      case core::Take::empty: return VDSET_E_TIMEOUT;
+      case core::Take::evicted:
+        return fail(VDSET_E_ABORT, "device %s: the server took this process for gone",
+                    device.name.text);
+      case core::Take::need_pool: {
+        const std::int32_t result = sync_pools(set);
+        if (result != VDSET_OK) return result;
+        device.ring.know_pools(set.pools.map().count());
+      }
+    }
+  }
+}
+
+bool is_closed_by_server(const vdset_device& device) {
+  const core::Word& word = device.set->view.rows[device.index].device;
+  return core::DeviceWord::unpack(atomics.load<core::Site::device_read>(word)).state ==
+         core::DeviceState::closed;
+}
+
+/// The whole of GetCommand, by the one thread that is in it.
+std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_command** out) {
+  vdset_set& set = *device.set;
+  std::int64_t deadline = 0;
+  for (bool first = true;; first = false) {
+    if (device.closed.load(std::memory_order_relaxed)) return VDSET_E_CLOSE;
+    // CLOSED is stored after the last command: seen first, the ring is read once more.
+    const bool closed = is_closed_by_server(device);
+    const std::int32_t result = try_fetch(device, out);
+    if (result != VDSET_E_TIMEOUT) return result;
+    if (closed) {
+      device.closed.store(true);
+      return VDSET_E_CLOSE;
+    }
+    if (device.interrupted.exchange(false)) return VDSET_E_INTERRUPTED;
+    if (set.closing.load()) return VDSET_E_NOTOPEN;
+    if (first) deadline = port::deadline_after(timeout_ns);
+    if (timeout_ns == 0 || (!first && port::now_ns() >= deadline)) return VDSET_E_TIMEOUT;
+    const auto ready = [&] {
+      return device.ring.ready(atomics) || is_over(set) || is_closed_by_server(device) ||
+             device.interrupted.load(std::memory_order_relaxed) ||
+             set.closing.load(std::memory_order_relaxed);
+    };
+    wait_on_bell(set.wake->devices[device.index].event, set.alive, deadline, device.spin, ready);
+  }
+}
+
+}  // namespace
+
+void put_device(vdset_device& device) {
+  device.kind.store(Kind::closed);
+  port::memory_unmap(device.c);
+  devices.put(&device);
+}
+
+/// The slot of a handle in this process, mapping pools that were added; cold beyond the first
+/// attempt.
+static core::Resolved resolve(vdset_set& set, std::uint32_t handle) {
+  core::Resolved found = set.slots.resolve(atomics, handle, set.pools.map().slot_total());
+  if (found.refusal == core::Refusal::out_of_range &&
+      atomics.load<core::Site::pool_read>(set.view.header->pool_count) > set.pools.map().count() &&
+      sync_pools(set) == VDSET_OK)
+    found = set.slots.resolve(atomics, handle, set.pools.map().slot_total());
+  return found;
+}
+
+/// Handles need the configuration; PROTOCOL before it.
+static std::int32_t judge_for_handles(vdset_set* set) {
+  const std::int32_t result = judge_object(set, Kind::set, "set");
+  if (result != VDSET_OK || set->configured.load(std::memory_order_acquire)) return result;
+  if (set->wake == nullptr)
+    return fail(VDSET_E_PROTOCOL, "set %s: not configured yet", set->name.text);
+  return sync_pools(*set);
+}
+
+}  // namespace vdset
+
+using namespace vdset;
+
+extern "C" {
+
+int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** out) {
+  std::int32_t result = judge_object(set, Kind::set, "set");
+  if (result != VDSET_OK) return result;
+  if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
+  *out = nullptr;
+  Name judged;
+  result = judge_name(name, "device", judged);
+  if (result != VDSET_OK) return result;
+  const Visit visit(set->visits);
+  if (is_over(*set)) return fail_aborted(*set);
+  if (__atomic_load_n(&set->phase.value, __ATOMIC_ACQUIRE) !=
+      static_cast<std::uint32_t>(Phase::attached))
+    return fail(VDSET_E_PROTOCOL,
+                "set %s: no server has configured it; get the configuration first", set->name.text);
+  result = sync_pools(*set);
+  if (result != VDSET_OK) return result;
+  const std::int64_t deadline = port::deadline_after(name_wait_ns);
+  for (;;) {
+    // Before the question: a name that comes after the answer changes the bell.
+    const std::uint32_t seen = core::watch_bell(atomics, set->wake->set.event);
+    result = ask_for_device(*set, judged, out);
+    if (result != VDSET_E_BUSY) return result;
+    if (set->closing.load())
+      return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set->name.text);
+    if (port::now_ns() >= deadline)
+      return fail(VDSET_E_TIMEOUT, "device %s: the server has not named it in 10 s", judged.text);
+    sleep_slice(set->wake->set.event, seen, set->alive, deadline);
+    if (is_over(*set)) return fail_aborted(*set);
+  }
+}
+
+int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
+                                 const vdset_command** out) {
+  std::int32_t result = judge_object(device, Kind::device, "device");
+  if (result != VDSET_OK) return result;
+  if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
+  if (device->busy.exchange(true, std::memory_order_acquire))
+    return fail(VDSET_E_BUSY, "device %s: another thread is in get_command", device->name.text);
+  {
+    const Visit visit(device->set->visits);
+    result = fetch(*device, timeout_ns, out);
+  }
+  device->busy.store(false, std::memory_order_release);
+  return result;
+}
+
+int32_t vdset_device_complete_command(vdset_device* device, const vdset_command* command,
+                                      int32_t completion_code, uint32_t bytes, int64_t position) {
+  const std::int32_t result = judge_object(device, Kind::device, "device");
+  if (result != VDSET_OK) return result;
+  vdset_set& set = *device->set;
+  const auto offset =
+      reinterpret_cast<std::uintptr_t>(command) - reinterpret_cast<std::uintptr_t>(device->fetched);
+  const std::size_t index = offset / sizeof(vdset_device::Fetched);
+  if (index >= 2 * set.geometry.queue_depth || offset % sizeof(vdset_device::Fetched) != 0)
+    return fail(VDSET_E_INVALID, "device %s: not a command that its get_command gave",
+                device->name.text);
+  if (set.aborted.load(std::memory_order_relaxed) != 0 ||
+      core::abort_requested(atomics, *set.wake) != 0) {
+    is_over(set);
+    return fail_aborted(set);
+  }
+  const vdset_device::Fetched& copy = device->fetched[index];
+  const std::uint32_t opcode = copy.command.code;
+  const core::Completion completion{static_cast<std::uint32_t>(completion_code),
+                                    core::moves_data(opcode) ? bytes : 0,
+                                    static_cast<std::uint64_t>(position)};
+  switch (device->ring.complete(atomics, static_cast<std::uint32_t>(index / 2), copy.lap, opcode,
+                                completion)) {
+    case core::Completed::not_active:
+      return fail(VDSET_E_INVALID, "device %s: the command is not active; it was completed already",
+                  device->name.text);
+    case core::Completed::evicted:
+      return fail(VDSET_E_ABORT, "device %s: the server took this process for gone",
+                  device->name.text);
+    case core::Completed::done: break;
+  }
+  core::Word& bell = set.wake->agent.event;
+  if (core::ring_bell(atomics, bell)) port::wake_word(bell);
+  return VDSET_OK;
+}
+
+int32_t vdset_device_interrupt(vdset_device* device) {
+  const std::int32_t result = judge_object(device, Kind::device, "device");
+  if (result != VDSET_OK) return result;
+  device->interrupted.store(true);
+  core::Word& bell = device->set->wake->devices[device->index].event;
+  core::force_bell(atomics, bell);
+  port::wake_word(bell);
+  return VDSET_OK;
+}
+
+int32_t vdset_set_get_buffer_handle(vdset_set* set, const void* buffer, uint32_t* out) {
+  const std::int32_t result = judge_for_handles(set);
+  if (result != VDSET_OK) return result;
+  const std::uint32_t slot = set->pools.map().slot_at(buffer);
+  const std::uint32_t handle = slot != core::no_slot ? set->slots.handle_of(atomics, slot) : 0;
+  if (handle == 0 || out == nullptr) return VDSET_E_INVALID;
+  *out = handle;
+  return VDSET_OK;
+}
+
+int32_t vdset_set_map_buffer_handle(vdset_set* set, uint32_t handle, void** out) {
+  const std::int32_t result = judge_for_handles(set);
+  if (result != VDSET_OK) return result;
+  const core::Resolved found = resolve(*set, handle);
+  if (found.refusal != core::Refusal::none || out == nullptr) return VDSET_E_INVALID;
+  *out = set->pools.map().data(found.slot);
+  return VDSET_OK;
+}
+
+int32_t vdset_set_explain_handle(vdset_set* set, uint32_t handle, char* text, uint32_t text_bytes) {
+  const std::int32_t result = judge_for_handles(set);
+  if (result != VDSET_OK) return result;
+  if (text == nullptr || text_bytes == 0) return fail(VDSET_E_INVALID, "text: NULL or no room");
+  static const char* const words[] = {"resolves",
+                                      "0 is no handle",
+                                      "made by another set (or forged)",
+                                      "its buffer number is above the set's buffers",
+                                      "stale: the buffer was freed or completed since",
+                                      "its buffer is not lent to a command now",
+                                      "not the start of a buffer's data"};
+  const core::Refusal refusal = resolve(*set, handle).refusal;
+  std::snprintf(text, text_bytes, "handle 0x%08x: %s", handle,
+                words[static_cast<std::size_t>(refusal)]);
+  return refusal == core::Refusal::none ? VDSET_OK : VDSET_E_INVALID;
+}
+
+}  // extern "C"

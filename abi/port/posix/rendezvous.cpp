@@ -1,0 +1,374 @@
+// abi/port/posix/rendezvous.cpp: directories, name locks, sockets, descriptors in packets, and who
+// the peer is (docs/rendezvous.md).
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include "abi/port/port.hpp"
+#include "abi/port/posix/sys.hpp"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+namespace vdset::port {
+namespace {
+
+constexpr std::int64_t lock_wait_ns = 5'000'000'000;
+constexpr int cleaned_max = 64;
+constexpr std::size_t groups_max = 256;
+
+struct NodePath {
+  char text[108];
+};
+NodePath node_path(const Directory& d, const char* stem, const char* suffix) {
+  NodePath path;
+  std::snprintf(path.text, sizeof path.text, "/proc/self/fd/%d/%s.%s", d.descriptor, stem, suffix);
+  return path;
+}
+
+bool in_own_groups(std::uint32_t gid) {
+  std::uint32_t groups[groups_max];
+  const std::size_t count = own_groups(groups);
+  for (std::size_t i = 0; i < count; ++i)
+    if (groups[i] == gid) return true;
+  return false;
+}
+
+struct flock whole_file(short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+/// Gives a node the directory's group and mode whatever the umask is.
+void open_to_group(const Directory& d, const char* path) {
+  const mode_t mode = d.group ? 0660 : 0600;
+  // Stays 0600: refuses, never admits.
+  if (d.group && chown(path, static_cast<uid_t>(-1), d.gid) != 0) return;
+  [[maybe_unused]] const int done = chmod(path, mode);
+}
+
+/// 1 unlocked, 0 held, -errno.
+int is_unlocked(int fd) {
+  struct flock lock = whole_file(F_WRLCK);
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -errno;
+  return lock.l_type == F_UNLCK ? 1 : 0;
+}
+
+int unix_socket() {
+  return sys(Call::socket,
+             [] { return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); });
+}
+
+sockaddr_un address_of(const NodePath& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  static_assert(sizeof address.sun_path >= sizeof path.text);
+  std::memcpy(address.sun_path, path.text, sizeof path.text);
+  return address;
+}
+
+/// Sleeps a moment of a bounded retry; nobody can wake us for a lock or a full backlog of another
+/// process.
+void pause_briefly() {
+  poll(nullptr, 0, 5);
+}
+
+std::uint64_t start_time(std::uint32_t pid) {
+  char path[40], text[1024];
+  std::snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  const ssize_t got = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (got <= 0) return 0;
+  text[got] = 0;
+  const char* at = std::strrchr(text, ')');  // The name before it may hold anything.
+  for (int field = 2; at != nullptr && field < 22; ++field)
+    at = std::strchr(at + 1, ' ');
+  return at != nullptr ? std::strtoull(at, nullptr, 10) : 0;
+}
+
+}  // namespace
+
+std::uint32_t effective_uid() {
+  return geteuid();
+}
+std::uint32_t effective_gid() {
+  return getegid();
+}
+std::uint32_t own_pid() {
+  return static_cast<std::uint32_t>(getpid());
+}
+
+std::size_t own_groups(gsl::span<std::uint32_t> out) {
+  static_assert(sizeof(gid_t) == sizeof(std::uint32_t));
+  if (out.empty()) return 0;
+  out[0] = getegid();
+  const int got =
+      getgroups(static_cast<int>(out.size() - 1), reinterpret_cast<gid_t*>(out.data() + 1));
+  return 1 + (got > 0 ? static_cast<std::size_t>(got) : 0);
+}
+
+int directory_open(const char* path, bool create, Directory& out, const char*& why) {
+  why = "";
+  if (create && sys(Call::mkdir, [&] { return mkdir(path, 0700); }) != 0 && errno != EEXIST &&
+      errno != ENOENT)
+    return -errno;
+  int fd =
+      sys(Call::open, [&] { return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
+  if (fd < 0) {
+    if (errno == ELOOP || errno == ENOTDIR) why = "it is not a directory";
+    return errno == ELOOP || errno == ENOTDIR ? -EPERM : -errno;
+  }
+  struct stat st;
+  int error = fstat(fd, &st) != 0 ? -errno : 0;
+  const bool group = (st.st_mode & S_IWGRP) != 0;
+  if (error == 0 && st.st_uid != geteuid() && st.st_uid != 0)
+    why = "its owner is neither this user nor root";
+  if (error == 0 && (st.st_mode & S_IWOTH) != 0) why = "everybody may write into it";
+  if (error == 0 && group && !in_own_groups(st.st_gid))
+    why = "a group that this user is not in may write into it";
+  if (error == 0 && *why != 0) error = -EPERM;
+  if (error == 0) {
+    out = {fd, group, st.st_gid};
+    return 0;
+  }
+  close_descriptor(fd);
+  return error;
+}
+
+int directory_lock(const Directory& directory) {
+  const std::int64_t deadline = now_ns() + lock_wait_ns;
+  for (;;) {
+    if (sys(Call::lock, [&] { return flock(directory.descriptor, LOCK_EX | LOCK_NB); }) == 0)
+      return 0;
+    if (errno != EWOULDBLOCK && errno != EINTR) return -errno;
+    if (now_ns() > deadline) return -ETIMEDOUT;
+    pause_briefly();
+  }
+}
+
+void directory_unlock(const Directory& directory) {
+  flock(directory.descriptor, LOCK_UN);
+}
+
+int node_lock(const Directory& directory, const char* stem) {
+  const NodePath path = node_path(directory, stem, "lock");
+  int fd = sys(Call::open,
+               [&] { return open(path.text, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600); });
+  if (fd < 0) return -errno;
+  open_to_group(directory, path.text);
+  struct stat st;
+  struct flock lock = whole_file(F_WRLCK);
+  int error = 0;
+  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+    error = -EPERM;
+  else if (sys(Call::lock, [&] { return fcntl(fd, F_OFD_SETLK, &lock); }) != 0)
+    error = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+  if (error == 0) return fd;
+  close_descriptor(fd);
+  return error;
+}
+
+bool node_is_held(const Directory& directory, const char* stem) {
+  int fd = open(node_path(directory, stem, "lock").text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  // Another user's, in a group directory: the connect will tell.
+  if (fd < 0) return errno == EACCES;
+  const bool held = is_unlocked(fd) == 0;
+  close_descriptor(fd);
+  return held;
+}
+
+void node_remove(const Directory& directory, const char* stem, bool socket) {
+  unlink(node_path(directory, stem, socket ? "sock" : "lock").text);
+}
+
+void nodes_clean(const Directory& directory) {
+  const int copy = openat(directory.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* const dir = copy >= 0 ? fdopendir(copy) : nullptr;
+  if (dir == nullptr) {
+    if (copy >= 0) close(copy);
+    return;
+  }
+  int cleaned = 0;
+  while (const dirent* entry = cleaned < cleaned_max ? readdir(dir) : nullptr) {
+    const std::size_t length = std::strlen(entry->d_name);
+    char stem[64];
+    if (std::strncmp(entry->d_name, "v1-", 3) != 0 || length < 8 || length >= sizeof stem) continue;
+    std::memcpy(stem, entry->d_name, length - 5);
+    stem[length - 5] = 0;
+    const bool is_lock = std::strcmp(entry->d_name + length - 5, ".lock") == 0;
+    const bool is_socket = std::strcmp(entry->d_name + length - 5, ".sock") == 0;
+    if ((!is_lock && !is_socket) || node_is_held(directory, stem)) continue;
+    node_remove(directory, stem, true);
+    node_remove(directory, stem, false);
+    ++cleaned;
+  }
+  closedir(dir);
+}
+
+int socket_listen(const Directory& directory, const char* stem) {
+  int fd = unix_socket();
+  if (fd < 0) return -errno;
+  const NodePath path = node_path(directory, stem, "sock");
+  const sockaddr_un address = address_of(path);
+  int failed = sys(Call::bind, [&] {
+    return bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  });
+  const bool bound = failed == 0;
+  if (bound) {
+    open_to_group(directory, path.text);
+    failed = sys(Call::listen, [&] { return listen(fd, 64); });
+  }
+  if (failed == 0) return fd;
+  const int error = -errno;
+  if (bound) unlink(path.text);
+  close_descriptor(fd);
+  return error;
+}
+
+int socket_connect(const Directory& directory, const char* stem, std::int64_t deadline_ns) {
+  int fd = unix_socket();
+  if (fd < 0) return -errno;
+  const sockaddr_un address = address_of(node_path(directory, stem, "sock"));
+  for (;;) {
+    if (sys(Call::connect, [&] {
+          return connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+        }) == 0)
+      return fd;
+    if (errno != EAGAIN && errno != EINTR) break;  // EAGAIN: the backlog is full.
+    if (now_ns() > deadline_ns) {
+      errno = ETIMEDOUT;
+      break;
+    }
+    pause_briefly();
+  }
+  const int error = -errno;
+  close_descriptor(fd);
+  return error;
+}
+
+int socket_accept(int listener) {
+  return result_of(sys(Call::accept, [&] {
+    return accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  }));
+}
+
+int socket_make_pair(int out[2]) {
+  return result_of(sys(Call::socketpair, [&] {
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, out);
+  }));
+}
+
+int packet_send(int socket, const Packet& packet) {
+  iovec io{packet.bytes, packet.size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * descriptors_max)] = {};
+  msghdr message{};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  if (packet.descriptor_count > 0) {
+    const std::size_t bytes = sizeof(int) * packet.descriptor_count;
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(bytes);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(header), packet.descriptors, bytes);
+  }
+  ssize_t sent;
+  do {
+    sent =
+        sys(Call::sendmsg, [&] { return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : 0;
+}
+
+int packet_receive(int socket, Packet& packet) {
+  iovec io{packet.bytes, packet.size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * descriptors_max)] = {};
+  msghdr message{};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  packet.descriptor_count = 0;
+  ssize_t got;
+  do {
+    got = sys(Call::recvmsg,
+              [&] { return recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return errno == ECONNRESET ? -EPIPE : -errno;
+  for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr; h = CMSG_NXTHDR(&message, h)) {
+    if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count && packet.descriptor_count < descriptors_max; ++i)
+      std::memcpy(&packet.descriptors[packet.descriptor_count++], CMSG_DATA(h) + i * sizeof(int),
+                  sizeof(int));
+  }
+  const bool whole = static_cast<std::size_t>(got) == packet.size &&
+                     (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+  if (got > 0 && whole) return 0;
+  for (std::size_t i = 0; i < packet.descriptor_count; ++i)
+    close_descriptor(packet.descriptors[i]);
+  packet.descriptor_count = 0;
+  return got == 0 ? -EPIPE : -EPROTO;
+}
+
+int peer_credentials(int socket, Credentials& out) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (sys(Call::peercred,
+          [&] { return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size); }) != 0)
+    return -errno;
+  out = {static_cast<std::uint32_t>(peer.pid), peer.uid, peer.gid};
+  return 0;
+}
+
+bool peer_in_group(int socket, const Credentials& peer, std::uint32_t gid) {
+  if (peer.gid == gid) return true;
+  gid_t groups[groups_max];
+  socklen_t size = sizeof groups;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) return false;
+  for (std::size_t i = 0; i < size / sizeof(gid_t); ++i)
+    if (groups[i] == gid) return true;
+  return false;
+}
+
+int peer_watch(int socket, const Credentials& peer) {
+  int fd = -1;
+  socklen_t size = sizeof fd;
+  // Linux 6.5: the kernel's own word for who connected.
+  if (sys(Call::peerpidfd,
+          [&] { return getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &size); }) == 0)
+    return fd;
+  if (peer.pid == 0) return -ESRCH;  // A foreign pid namespace: its pid says nothing here.
+  // Older kernels: the pid may be reused between connect and here, unless its start time is the
+  // same before
+  // and after and the peer, which holds the socket open, is still connected.
+  const std::uint64_t before = start_time(peer.pid);
+  fd =
+      static_cast<int>(sys(Call::pidfd_open, [&] { return syscall(SYS_pidfd_open, peer.pid, 0); }));
+  if (fd < 0) return -errno;
+  pollfd hangup{socket, 0, 0};
+  const bool connected = poll(&hangup, 1, 0) == 0;
+  if (before != 0 && before == start_time(peer.pid) && connected) return fd;
+  close_descriptor(fd);
+  return -ESRCH;
+}
+
+}  // namespace vdset::port

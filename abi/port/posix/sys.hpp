@@ -1,0 +1,71 @@
+// abi/port/posix/sys.hpp: the one door to system calls. In the fault-injecting twin (VDSET_FAULTS)
+// a test decides which call fails when.
+#pragma once
+#include <cerrno>
+#include <type_traits>
+
+namespace vdset::port {
+
+enum class Call : unsigned char {
+  memfd_create,
+  ftruncate,
+  fallocate,
+  mmap,
+  seal,
+  futex_wait,
+  futex_waitv,
+  open,
+  mkdir,
+  lock,
+  socket,
+  bind,
+  chmod,
+  listen,
+  connect,
+  accept,
+  socketpair,
+  sendmsg,
+  recvmsg,
+  peercred,
+  peerpidfd,
+  pidfd_open,
+  epoll_create,
+  epoll_ctl,
+  epoll_wait,
+  eventfd,
+  thread_create,
+  robust_list,
+  getrandom,
+  future_write_seal,
+  noexec_seal,
+  count
+};
+
+#ifdef VDSET_FAULTS
+/// errno to fail with, or 0: defined by tests/support/faults.cpp.
+int next_fault(Call call);
+#else
+constexpr int next_fault(Call) {
+  return 0;
+}
+#endif
+
+/// Runs `f` (a system call in the -1/errno convention) unless a fault is due.
+template <class F>
+auto sys(Call call, F f) -> decltype(f()) {
+  const int fault = next_fault(call);
+  if (fault == 0) return f();
+  errno = fault;
+  if constexpr (std::is_pointer_v<decltype(f())>)
+    return reinterpret_cast<decltype(f())>(-1);
+  else
+    return -1;
+}
+
+/// The -errno convention of port.hpp.
+template <class T>
+int result_of(T value) {
+  return value < 0 ? -errno : static_cast<int>(value);
+}
+
+}  // namespace vdset::port

@@ -1,0 +1,136 @@
+// abi/server.hpp: the server's whole private state. The objects behind vdset_server and
+// vdset_server_device.
+//
+// Locks, in the order they may nest: library (control state) -> device -> pool -> state. None
+// across a callback or a sleep.
+#pragma once
+#include "abi/set.hpp"
+#include "core/buffer_pool.hpp"
+#include "core/server_device.hpp"
+
+struct vdset_server_device {
+  std::atomic<vdset::Kind> kind;
+  vdset_server_device* next_free;
+  vdset_server* server;
+  std::uint32_t index;
+  vdset::Name name;
+
+  vdset::port::Mutex lock;  // Guards everything below.
+  vdset::core::ServerDevice<vdset::Atomics> device;
+  vdset::core::DeviceState state;
+  std::uint32_t consumer;  // Participant, or core::nobody.
+  std::uint32_t epoch;
+  vdset::port::Mapping c;
+  int c_descriptor;
+  vdset::core::FinishedList swept;  // Final through a sweep: the agent calls back.
+
+  struct Pending {  // The cookie of a command under way.
+    vdset_command* command;
+    std::uint32_t slot;
+    std::uint32_t next_free;
+  } pending[vdset::core::finished_max];
+  std::uint32_t pending_free;
+};
+
+struct vdset_server {
+  std::atomic<vdset::Kind> kind;
+  vdset_server* next_free;
+  vdset::Role role;
+  vdset::Name name;
+  vdset::SetTerms terms;
+  vdset::Visits visits;
+  std::atomic<bool> closing;
+  std::uint32_t buffers_max;
+  std::uint64_t area_bytes_max;
+  std::uint32_t primary_pid;
+
+  // State; under state_lock.
+  vdset::port::Mutex state_lock;
+  vdset::core::SetState state;  // NONE: opened, not configured.
+  vdset::core::SetWords<vdset::Atomics> words;
+  vdset::core::AbortRecord abort_record;
+  std::atomic<bool> aborted;
+  vdset::core::Configuration agreed;
+  std::uint32_t named_count;
+  std::uint32_t closed_count;
+
+  // Parts: constant after BeginConfiguration (pools: added under pool_lock).
+  vdset::core::Geometry geometry;
+  vdset::port::Mapping s;
+  vdset::port::Mapping w;
+  int s_descriptor;
+  int w_descriptor;
+  int alive_place;
+  vdset::core::ServerPart part;
+  vdset::core::WakeWords* wake;
+
+  // Buffers; under pool_lock.
+  vdset::port::Mutex pool_lock;
+  struct Request {
+    std::uint32_t size_bytes, alignment, count;
+  } requests[vdset::core::pools_max];
+  std::uint32_t request_count;
+  vdset::Pools pools;
+  vdset::core::BufferPool<vdset::Atomics> buffers;
+  vdset::core::HandleCodec codec;
+  vdset::core::SlotTable<vdset::Atomics> slots;
+
+  vdset_server_device* devices[vdset::core::devices_max];
+
+  // Participants; under the library's lock.
+  struct Peer {
+    vdset::core::ParticipantState state;
+    vdset::core::Role role;
+    std::uint32_t epoch;
+    std::uint32_t pid;
+    int socket, request_socket, pidfd;
+    int socket_watch, request_watch, pid_watch;
+  } peers[vdset::core::participants_max];
+  vdset::Reception reception;
+  int listener;
+  bool abort_sent;
+
+  // The agent.
+  std::atomic<bool> agent_running;
+  vdset::SpinBudget spin;
+  vdset_command** pulled;  // Ring of final commands without a completion.
+  std::uint32_t pulled_capacity, pulled_head, pulled_count;
+  std::int64_t interval_end_ns;
+  std::uint32_t quiet_intervals;
+  bool finished_in_interval;
+};
+
+namespace vdset {
+
+/// Ends the set for everyone, once: state, record, words, bells, and a message to a primary that
+/// has no parts yet. Any thread, any lock but state.
+void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t participant,
+                  const char* text, std::int32_t code);
+/// Whether the set is over for the server: aborted by anyone, or the primary gone. Latches.
+bool is_over(vdset_server& server);
+std::int32_t fail_aborted(vdset_server& server);
+/// State lock held or not: a snapshot.
+core::SetState state_of(vdset_server& server);
+/// Publishes a state under the lock; false when aborted meanwhile.
+bool advance(vdset_server& server, core::SetState to);
+void ring_set_bell(vdset_server& server);
+void ring_device_bell(vdset_server& server, std::uint32_t device);
+
+// ---- server_peers.cpp: the library thread's part ----
+void server_ready(Role& role, std::uint32_t tag);
+void server_tick(Role& role, std::int64_t now_ns);
+void server_forked(Role& role);
+int open_reception(vdset_server& server);
+void close_peers(vdset_server& server);
+/// Makes part C of a device. 0 or -errno.
+int make_client_part(const vdset_server& server, port::Mapping& c, int& descriptor);
+inline vdset_server& server_of(Role& role) {
+  return *reinterpret_cast<vdset_server*>(reinterpret_cast<std::byte*>(&role) -
+                                          offsetof(vdset_server, role));
+}
+
+// ---- server_agent.cpp ----
+/// Ends everything outstanding with 995 and calls back. The agent, or Close without one.
+void drain_server(vdset_server& server);
+
+}  // namespace vdset

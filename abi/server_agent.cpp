@@ -1,0 +1,224 @@
+// abi/server_agent.cpp: the completion agent: reaps final commands and calls back, each exactly
+// once. One thread at a time.
+#include <cstring>
+#include "abi/error.hpp"
+#include "abi/server.hpp"
+
+namespace vdset {
+namespace {
+
+using Pending = vdset_server_device::Pending;
+
+// serverTimeOut: more than two intervals without a completion.
+constexpr std::uint32_t quiet_intervals_max = 2;
+
+/// One agent at a time, and Close waits for it.
+class AgentTurn {
+ public:
+  explicit AgentTurn(vdset_server& server)
+      : server_(server), visit_(server.visits), mine_(!server.agent_running.exchange(true)) {}
+  ~AgentTurn() {
+    if (mine_) server_.agent_running.store(false);
+  }
+  AgentTurn(const AgentTurn&) = delete;
+  AgentTurn& operator=(const AgentTurn&) = delete;
+  bool mine() const { return mine_; }
+
+ private:
+  vdset_server& server_;
+  Visit visit_;
+  bool mine_;
+};
+
+/// What one look at a device found; its callbacks run after the device's lock is released.
+struct Batch {
+  std::uint32_t count = 0;
+  vdset_command* commands[core::finished_max];
+};
+
+/// Writes the results and gives the buffers back, before any callback can see the command. Under
+/// the device's lock.
+void settle(vdset_server& server, vdset_server_device& device, const core::FinishedList& list,
+            Batch& out) {
+  const port::Locked guard(server.pool_lock);
+  for (std::uint32_t i = 0; i < list.count; ++i) {
+    auto& pending = *static_cast<Pending*>(list.items[i].cookie);
+    const core::Completion& result = list.items[i].result;
+    vdset_command& command = *pending.command;
+    command.completion_code = static_cast<std::int32_t>(result.code);
+    command.bytes_transferred = static_cast<std::int32_t>(result.bytes);
+    command.out_position = static_cast<std::int64_t>(result.position);
+    if (pending.slot != core::no_slot) server.buffers.give_back(atomics, pending.slot);
+    pending.next_free = device.pending_free;
+    device.pending_free = static_cast<std::uint32_t>(&pending - device.pending);
+    out.commands[out.count++] = &command;
+  }
+}
+
+void call_back(vdset_server& server, const Batch& batch, bool pull) {
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    vdset_command* const command = batch.commands[i];
+    if (command->completion != nullptr) {
+      command->completion(command, command->context);
+    } else if (pull && server.pulled_count < server.pulled_capacity) {
+      server.pulled[(server.pulled_head + server.pulled_count++) % server.pulled_capacity] =
+          command;
+    }
+  }
+}
+
+/// Takes what a sweep left, then what the client finished. True: something was called back.
+bool serve_device(vdset_server& server, vdset_server_device& device, bool abandon, bool pull) {
+  Batch batch;
+  core::FinishedList list;
+  bool corrupt = false;
+  {
+    const port::Locked guard(device.lock);
+    if (device.swept.count > 0) {
+      settle(server, device, device.swept, batch);
+      device.swept = {};
+    } else {
+      if (abandon)
+        device.device.abandon(list);
+      else if (device.device.ring().outstanding_count() > 0)
+        device.device.poll(atomics, list);
+      settle(server, device, list, batch);
+      corrupt = list.corrupt;
+    }
+  }
+  if (list.ring_device) ring_device_bell(server, device.index);
+  if (corrupt)
+    abort_server(server, VDSET_CALL_POISONED, core::server_index, "a command word that cannot be",
+                 0);
+  call_back(server, batch, pull);
+  return batch.count > 0;
+}
+
+bool serve_all(vdset_server& server, bool abandon, bool pull) {
+  bool any = false;
+  for (vdset_server_device* device : server.devices) {
+    if (device == nullptr) continue;
+    while (serve_device(server, *device, abandon, pull))
+      any = true;
+  }
+  return any;
+}
+
+bool has_outstanding(vdset_server& server) {
+  for (vdset_server_device* device : server.devices) {
+    if (device == nullptr) continue;
+    const port::Locked guard(device->lock);
+    if (device->device.outstanding_count() > 0 || device->swept.count > 0) return true;
+  }
+  return false;
+}
+
+/// The agent's re-check before it sleeps.
+bool has_work(vdset_server& server) {
+  if (server.closing.load(std::memory_order_relaxed) || is_over(server)) return true;
+  for (vdset_server_device* device : server.devices) {
+    if (device == nullptr) continue;
+    const port::Locked guard(device->lock);
+    if (device->swept.count > 0 || device->device.ring().any_final(atomics)) return true;
+  }
+  return false;
+}
+
+bool has_ended(vdset_server& server) {
+  return state_of(server) == core::SetState::terminated && !has_outstanding(server);
+}
+
+/// serverTimeOut: counts whole intervals in which something was pending and nothing completed, so
+/// that it fires between two and
+/// three intervals after the last completion. Returns the end of the present interval, or never.
+std::int64_t watch_intervals(vdset_server& server) {
+  const std::int64_t interval = std::int64_t{server.agreed.server_timeout_ms} * 1'000'000;
+  if (interval == 0) return port::never;
+  const std::int64_t now = port::now_ns();
+  if (server.interval_end_ns == 0) server.interval_end_ns = now + interval;
+  if (now < server.interval_end_ns) return server.interval_end_ns;
+  const bool quiet = !server.finished_in_interval && has_outstanding(server);
+  server.quiet_intervals = quiet ? server.quiet_intervals + 1 : 0;
+  server.finished_in_interval = false;
+  server.interval_end_ns = now + interval;
+  if (server.quiet_intervals >= quiet_intervals_max && !server.aborted.load())
+    abort_server(server, VDSET_CALL_SERVER_TIMEOUT, core::server_index,
+                 "no command completed for two serverTimeOut intervals", 0);
+  return server.interval_end_ns;
+}
+
+/// Sleeps until there is work, the interval or the deadline ends.
+void wait_for_work(vdset_server& server, std::int64_t deadline_ns) {
+  const std::int64_t interval_end = watch_intervals(server);
+  const std::int64_t until = interval_end < deadline_ns ? interval_end : deadline_ns;
+  wait_on_bell(server.wake->agent.event, &server.wake->primary_alive.alive, until, server.spin,
+               [&] { return has_work(server) || has_ended(server); });
+}
+
+std::int32_t judge_agent(vdset_server* server) {
+  const std::int32_t result = judge_object(server, Kind::server, "server");
+  if (result != VDSET_OK) return result;
+  if (is_over(*server) && server->wake == nullptr) return fail_aborted(*server);
+  if (state_of(*server) < core::SetState::initializing)
+    return fail(VDSET_E_PROTOCOL, "set %s: end the configuration before running the agent",
+                server->name.text);
+  return VDSET_OK;
+}
+
+vdset_command* pop_pulled(vdset_server& server) {
+  vdset_command* const command = server.pulled[server.pulled_head];
+  server.pulled_head = (server.pulled_head + 1) % server.pulled_capacity;
+  --server.pulled_count;
+  return command;
+}
+
+}  // namespace
+
+void drain_server(vdset_server& server) {
+  serve_all(server, true, false);
+}
+
+}  // namespace vdset
+
+using namespace vdset;
+
+extern "C" {
+
+int32_t vdset_server_run_completion_agent(vdset_server* server) {
+  const std::int32_t result = judge_agent(server);
+  if (result != VDSET_OK) return result;
+  const AgentTurn turn(*server);
+  if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
+  for (;;) {
+    const bool over = is_over(*server) || server->closing.load();
+    if (serve_all(*server, over, false)) server->finished_in_interval = true;
+    if (server->aborted.load()) return fail_aborted(*server);
+    if (over || has_ended(*server)) return VDSET_OK;
+    wait_for_work(*server, port::never);
+  }
+}
+
+int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
+                                     vdset_command** out) {
+  const std::int32_t result = judge_agent(server);
+  if (result != VDSET_OK) return result;
+  if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
+  const AgentTurn turn(*server);
+  if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
+  const std::int64_t deadline = port::deadline_after(timeout_ns);
+  for (;;) {
+    const bool over = is_over(*server) || server->closing.load();
+    if (server->pulled_count == 0 && serve_all(*server, over, true))
+      server->finished_in_interval = true;
+    if (server->pulled_count > 0) {
+      *out = pop_pulled(*server);
+      return VDSET_OK;
+    }
+    if (server->aborted.load()) return fail_aborted(*server);
+    if (over || has_ended(*server)) return VDSET_E_CLOSE;
+    if (port::now_ns() >= deadline) return VDSET_E_TIMEOUT;
+    wait_for_work(*server, deadline);
+  }
+}
+
+}  // extern "C"

@@ -1,0 +1,394 @@
+// abi/server_peers.cpp: the library thread's part of a server: hellos, grants, pools, and the end
+// of participants. Under the library's lock.
+#include <cerrno>
+#include <cstring>
+#include "abi/error.hpp"
+#include "abi/server.hpp"
+
+namespace vdset {
+namespace {
+
+using core::ParticipantState;
+using core::Site;
+using Peer = vdset_server::Peer;
+
+// Tags: the reception's from 1, then kind << 16 | participant.
+constexpr std::uint32_t reception_tag = 1;
+constexpr std::uint32_t socket_tag = 0x20000;
+constexpr std::uint32_t request_tag = 0x30000;
+constexpr std::uint32_t pid_tag = 0x40000;
+
+bool is_dead_process(const Peer& peer) {
+  return port::wait_readable(peer.pidfd, 0) == 1;
+}
+
+void publish_peer(vdset_server& server, std::uint32_t i) {
+  if (server.wake == nullptr) return;
+  const Peer& peer = server.peers[i];
+  core::publish_participant(atomics, server.part.participants[i],
+                            {peer.state, static_cast<std::uint32_t>(peer.role), peer.epoch},
+                            peer.pid);
+}
+
+void close_sockets(Peer& peer) {
+  if (peer.socket_watch >= 0) library::unwatch(peer.socket_watch);
+  if (peer.request_watch >= 0) library::unwatch(peer.request_watch);
+  port::close_descriptor(peer.socket);
+  port::close_descriptor(peer.request_socket);
+}
+
+void forget_peer(vdset_server& server, std::uint32_t i) {
+  Peer& peer = server.peers[i];
+  close_sockets(peer);
+  if (peer.pid_watch >= 0) library::unwatch(peer.pid_watch);
+  port::close_descriptor(peer.pidfd);
+  if (server.alive_place >= 0 && peer.state != ParticipantState::free) {
+    port::alive_delist(server.alive_place, i * static_cast<std::uint32_t>(sizeof(core::AliveWord)));
+    atomics.store<Site::alive_store>(server.part.alive[i].alive, 0);
+  }
+  peer.state = ParticipantState::free;
+  publish_peer(server, i);
+}
+
+// ---- The end of a consumer
+
+/// Buffers that the gone process had fetched: the kernel may still write into them for it. Dead:
+/// new pages, the contents
+/// kept when the client only reads them. Alive: out of use while the set lives.
+void secure_buffers(vdset_server& server, vdset_server_device& device, bool dead) {
+  device.device.for_each_held(atomics, [&](std::uint32_t opcode, std::uint32_t handle) {
+    if (handle == 0) return;
+    const std::uint32_t slot = server.codec.slot(handle);
+    const port::Locked guard(server.pool_lock);
+    if (!dead) return server.buffers.quarantine(atomics, slot, device.consumer);
+    const core::PoolMap& map = server.pools.map();
+    const std::uint32_t pool = map.pool_of(slot);
+    const core::PoolPlan& plan = map.plan(pool);
+    const std::uint64_t stride = std::uint64_t{plan.stride_lines} * core::line_bytes;
+    const bool keep = opcode == core::opcode_write;
+    void* const copy = keep ? allocate(plan.data_bytes) : nullptr;
+    if (copy != nullptr) std::memcpy(copy, map.data(slot), plan.data_bytes);
+    const int error = keep && copy == nullptr
+                          ? -ENOMEM
+                          : port::memory_renew(server.pools.descriptor(pool),
+                                               (slot - plan.first_slot) * stride, stride);
+    if (error != 0)
+      server.buffers.quarantine(atomics, slot, device.consumer);
+    else if (copy != nullptr)
+      std::memcpy(map.data(slot), copy, plan.data_bytes);
+    release(copy);
+  });
+}
+
+/// The consumer of a device is gone: its commands fail or are offered, the device can be opened
+/// again, on a fresh part C.
+void lose_consumer(vdset_server& server, vdset_server_device& device, bool dead) {
+  const port::Locked guard(device.lock);
+  port::Mapping fresh;
+  int descriptor = -1;
+  if (make_client_part(server, fresh, descriptor) != 0) {
+    abort_server(server, VDSET_CALL_NONE, core::server_index,
+                 "no memory to take a device back from a process that ended", 0);
+    return;
+  }
+  secure_buffers(server, device, dead);
+  const core::ClientPart c = core::client_part(fresh.span(), server.geometry);
+  const bool hand_over = (server.geometry.options & core::option_hand_over) != 0 && dead;
+  device.device.sweep(atomics, hand_over, c.lines, *c.header, device.swept);
+  port::memory_unmap(device.c);
+  port::close_descriptor(device.c_descriptor);
+  device.c = fresh;
+  device.c_descriptor = descriptor;
+  device.consumer = core::nobody;
+  if (device.state == core::DeviceState::open) {
+    device.state = core::DeviceState::named;
+    core::publish_device(atomics, server.part.rows[device.index],
+                         {device.state, core::nobody, device.epoch});
+  }
+  if (device.swept.corrupt)
+    abort_server(server, VDSET_CALL_POISONED, core::server_index, "a command word that cannot be",
+                 0);
+}
+
+void lose_devices(vdset_server& server, std::uint32_t participant, bool dead) {
+  for (vdset_server_device* device : server.devices)
+    if (device != nullptr && device->consumer == participant) lose_consumer(server, *device, dead);
+  ring_set_bell(server);
+  core::force_bell(atomics, server.wake->agent.event);
+  port::wake_word(server.wake->agent.event);
+}
+
+/// The process is gone, by the kernel's word.
+void lose_dead(vdset_server& server, std::uint32_t i) {
+  Peer& peer = server.peers[i];
+  if (peer.role == core::Role::primary) {
+    abort_server(server, VDSET_CALL_DIED, i, "the primary client's process died", 0);
+  } else {
+    peer.state = ParticipantState::dead;
+    publish_peer(server, i);
+    lose_devices(server, i, true);
+  }
+  forget_peer(server, i);
+}
+
+/// The socket is closed. Alive: LEFT until the pidfd says otherwise; with nothing held the row is
+/// free at once.
+void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
+  Peer& peer = server.peers[i];
+  if (is_dead_process(peer)) return lose_dead(server, i);
+  close_sockets(peer);
+  if (peer.role == core::Role::primary) {
+    abort_server(server, polite ? VDSET_CALL_CLOSE : VDSET_CALL_LEFT, i,
+                 "the primary client closed the set before its end", 0);
+    return;  // Its end is still watched.
+  }
+  bool held = false;
+  for (vdset_server_device* device : server.devices)
+    held = held || (device != nullptr && device->consumer == i);
+  lose_devices(server, i, false);
+  if (polite && !held) return forget_peer(server, i);
+  peer.state = ParticipantState::left;
+  publish_peer(server, i);
+}
+
+// ---- Questions
+
+std::int32_t refuse_device(Message& answer, std::int32_t result, const char* why) {
+  answer.set_text(why, std::strlen(why));
+  return result;
+}
+
+/// OpenDevice of a client (ambiguities A1 and A4 of the semantics).
+std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const Name& name,
+                          Message& answer, int& descriptor) {
+  const core::SetState state = state_of(server);
+  if (state == core::SetState::aborted)
+    return refuse_device(answer, VDSET_E_ABORT, "the set was aborted");
+  if (state < core::SetState::initializing)
+    return refuse_device(answer, VDSET_E_PROTOCOL, "the set is not configured yet");
+  std::uint32_t unnamed = 0, free = 0;
+  for (std::uint32_t i = 0; i < server.geometry.device_count; ++i) {
+    vdset_server_device& device = *server.devices[i];
+    const port::Locked guard(device.lock);
+    unnamed += device.state == core::DeviceState::unnamed ? 1 : 0;
+    free += device.state == core::DeviceState::named ? 1 : 0;
+    if (device.state == core::DeviceState::unnamed || !(device.name == name)) continue;
+    // CLOSED before it was opened: the client learns CLOSE from its first GetCommand.
+    const bool never_opened = device.state == core::DeviceState::closed && device.epoch == 0;
+    if (device.state != core::DeviceState::named && !never_opened) {
+      bool all = true;
+      for (std::uint32_t j = 0; j < server.geometry.device_count && all; ++j)
+        all = j == i || server.devices[j]->consumer != core::nobody ||
+              server.devices[j]->state == core::DeviceState::closed;
+      return all ? refuse_device(answer, VDSET_E_OPEN, "all devices are open")
+                 : refuse_device(answer, VDSET_E_PROTOCOL, "the device is open already");
+    }
+    ++device.epoch;
+    device.consumer = participant;
+    if (!never_opened) {
+      device.state = core::DeviceState::open;
+      core::publish_device(atomics, server.part.rows[i], {device.state, participant, device.epoch});
+    }
+    answer.a = i;
+    answer.b = device.epoch;
+    answer.c = device.device.ring().first_outstanding();
+    answer.d = device.device.ring().tail();
+    descriptor = device.c_descriptor;
+    return VDSET_OK;
+  }
+  if (unnamed > 0) return refuse_device(answer, VDSET_E_BUSY, "the server has not named it yet");
+  if (free == 0) return refuse_device(answer, VDSET_E_OPEN, "all devices are open");
+  return refuse_device(answer, VDSET_E_INVALID, "the set has no device of that name");
+}
+
+/// Sends an answer; a peer that does not read its answers is let go.
+void answer_peer(vdset_server& server, std::uint32_t i, int socket, const Message& answer,
+                 int descriptor) {
+  const int error = descriptor >= 0
+                        ? send_message(socket, answer, gsl::span<const int>(&descriptor, 1))
+                        : send_message(socket, answer);
+  if (error != 0) lose_socket(server, i, false);
+}
+
+void handle_abort(vdset_server& server, std::uint32_t i, const Message& message) {
+  char text[message_text_bytes_max + 1] = {};
+  std::memcpy(text, message.text, message.text_bytes);
+  abort_server(server, VDSET_CALL_SIGNAL_ABORT, i, text, message.result);
+}
+
+void handle_question(vdset_server& server, std::uint32_t i, int socket, const Message& question) {
+  Message answer;
+  int descriptor = -1;
+  answer.request = question.request;
+  Name name;
+  switch (question.kind) {
+    case MessageKind::open_device:
+      answer.kind = MessageKind::grant;
+      answer.result = read_name(question.text, question.text_bytes, name)
+                          ? grant_device(server, i, name, answer, descriptor)
+                          : refuse_device(answer, VDSET_E_INVALID, "not a name");
+      return answer_peer(server, i, socket, answer, descriptor);
+    case MessageKind::map_pool:
+      answer.kind = MessageKind::pool;
+      answer.a = question.a;
+      answer.result = question.a < server.pools.map().count() ? VDSET_OK : VDSET_E_INVALID;
+      if (answer.result == VDSET_OK) descriptor = server.pools.descriptor(question.a);
+      return answer_peer(server, i, socket, answer, descriptor);
+    case MessageKind::abort: return handle_abort(server, i, question);
+    case MessageKind::leave: return lose_socket(server, i, true);
+    default: return lose_socket(server, i, false);  // Not one of ours.
+  }
+}
+
+void read_peer(vdset_server& server, std::uint32_t i, bool request) {
+  const int socket = request ? server.peers[i].request_socket : server.peers[i].socket;
+  Message message;
+  Descriptors descriptors;
+  const int error = receive_message(socket, message, descriptors);
+  if (error == -EAGAIN) return;
+  if (error != 0) return lose_socket(server, i, false);
+  handle_question(server, i, socket, message);
+}
+
+// ---- Hellos
+
+std::uint32_t free_participant(const vdset_server& server) {
+  for (std::uint32_t i = core::first_secondary_index; i < core::participants_max; ++i)
+    if (server.peers[i].state == ParticipantState::free) return i;
+  return core::nobody;
+}
+
+void admit_secondary(vdset_server& server, const Visitor& visitor) {
+  const std::uint32_t i = free_participant(server);
+  if (i == core::nobody)
+    return refuse(visitor, VDSET_E_OPEN, "the set has its 253 secondary clients");
+  Peer& peer = server.peers[i];
+  peer = {ParticipantState::active,
+          core::Role::secondary,
+          peer.epoch + 1,
+          visitor.who.pid,
+          visitor.socket,
+          -1,
+          visitor.watch,
+          -1,
+          -1,
+          -1};
+  peer.socket_watch = library::watch(server.role, peer.socket, socket_tag | i);
+  peer.pid_watch = library::watch(server.role, peer.pidfd, pid_tag | i);
+  Message welcome;
+  welcome.kind = MessageKind::welcome_secondary;
+  welcome.request = visitor.hello.request;
+  welcome.a = i;
+  welcome.b = peer.epoch;
+  welcome.c = port::own_pid();
+  if (port::alive_enlist(server.alive_place,
+                         i * static_cast<std::uint32_t>(sizeof(core::AliveWord))) == 0)
+    atomics.store<Site::alive_store>(server.part.alive[i].alive,
+                                     library::thread_id() | port::has_waiters);
+  publish_peer(server, i);
+  const int parts[] = {server.s_descriptor, server.w_descriptor};
+  const bool watched = peer.socket_watch >= 0 && peer.pid_watch >= 0;
+  if (!watched || send_message(peer.socket, welcome, parts) != 0) forget_peer(server, i);
+}
+
+void admit_to_server(Role& role, const Visitor& visitor) {
+  vdset_server& server = server_of(role);
+  Name asked;
+  if (!read_name(visitor.hello.text, visitor.hello.text_bytes, asked) || !(asked == server.name))
+    return refuse(visitor, VDSET_E_INVALID, "another set listens here");
+  const core::SetState state = state_of(server);
+  if (state == core::SetState::aborted)
+    return refuse(visitor, VDSET_E_ABORT, "the set was aborted");
+  if (visitor.role == core::Role::server)
+    return refuse(visitor, VDSET_E_PROTOCOL, "the set has a server already");
+  if (state != core::SetState::initializing && state != core::SetState::active)
+    return refuse(visitor, VDSET_E_PROTOCOL,
+                  "not configured, or already ended; join after the primary's GetConfiguration");
+  admit_secondary(server, visitor);
+}
+
+}  // namespace
+
+int make_client_part(const vdset_server& server, port::Mapping& c, int& descriptor) {
+  const std::uint32_t bytes = server.geometry.c_bytes();
+  descriptor = port::memory_create(bytes);
+  if (descriptor < 0) return descriptor;
+  int error = port::memory_map(descriptor, bytes, true, c);
+  if (error == 0) error = port::memory_seal(descriptor, port::Seal::fixed_size);
+  if (error == 0) return 0;
+  port::memory_unmap(c);
+  port::close_descriptor(descriptor);
+  return error;
+}
+
+int open_reception(vdset_server& server) {
+  Peer& primary = server.peers[core::primary_index];
+  primary.socket_watch =
+      library::watch(server.role, primary.socket, socket_tag | core::primary_index);
+  if (primary.socket_watch < 0) return primary.socket_watch;
+  primary.pid_watch = library::watch(server.role, primary.pidfd, pid_tag | core::primary_index);
+  if (primary.pid_watch < 0) return primary.pid_watch;
+  return server.reception.open(server.role, server.listener, reception_tag, server.terms.access,
+                               admit_to_server);
+}
+
+void close_peers(vdset_server& server) {
+  for (std::uint32_t i = core::primary_index; i < core::participants_max; ++i) {
+    if (server.peers[i].state != ParticipantState::free) forget_peer(server, i);
+    port::close_descriptor(server.peers[i].socket);  // Of an Open that failed half way.
+    port::close_descriptor(server.peers[i].pidfd);
+  }
+}
+
+void server_ready(Role& role, std::uint32_t tag) {
+  vdset_server& server = server_of(role);
+  if (server.reception.handles(tag)) return server.reception.ready(tag);
+  const std::uint32_t i = tag & 0xffffu;
+  if (i >= core::participants_max) return;
+  switch (tag & ~0xffffu) {
+    case socket_tag: return read_peer(server, i, false);
+    case request_tag: return read_peer(server, i, true);
+    case pid_tag: return lose_dead(server, i);
+    default: return;
+  }
+}
+
+void server_tick(Role& role, std::int64_t now_ns) {
+  vdset_server& server = server_of(role);
+  server.reception.tick(now_ns);
+  if (!server.aborted.load() || server.abort_sent) return;
+  server.abort_sent = true;
+  Message message;
+  {
+    const port::Locked guard(server.state_lock);
+    const core::AbortRecord& record = server.abort_record;
+    message.kind = MessageKind::abort;
+    message.result = static_cast<std::int32_t>(record.code);
+    message.a = record.call;
+    message.set_text(record.text, record.text_bytes);
+  }
+  const Peer& primary = server.peers[core::primary_index];
+  if (primary.socket >= 0) send_message(primary.socket, message);
+}
+
+void server_forked(Role& role) {
+  vdset_server& server = server_of(role);
+  server.kind.store(Kind::closed);
+  server.reception.drop();
+  for (Peer& peer : server.peers) {
+    port::close_descriptor(peer.socket);
+    port::close_descriptor(peer.request_socket);
+    port::close_descriptor(peer.pidfd);
+  }
+  for (vdset_server_device* device : server.devices) {
+    if (device == nullptr) continue;
+    device->kind.store(Kind::closed);
+    port::close_descriptor(device->c_descriptor);
+  }
+  server.pools.drop();
+  port::close_descriptor(server.s_descriptor);
+  port::close_descriptor(server.w_descriptor);
+  port::close_descriptor(server.listener);
+}
+
+}  // namespace vdset

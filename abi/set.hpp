@@ -1,0 +1,157 @@
+// abi/set.hpp: a client's view of a set: primary or secondary. The object behind vdset_set and
+// vdset_device.
+#pragma once
+#include "abi/include/vdset.h"
+#include "abi/library.hpp"
+#include "abi/memory.hpp"
+#include "abi/names.hpp"
+#include "abi/pools.hpp"
+#include "abi/reception.hpp"
+#include "abi/wait.hpp"
+#include "core/client_ring.hpp"
+#include "core/configuration.hpp"
+#include "core/set_state.hpp"
+#include "core/slot_table.hpp"
+
+namespace vdset {
+
+/// First field of every object behind the C API: what a stale or foreign pointer is told by.
+enum class Kind : std::uint32_t { closed = 0, set = 0x76647331, device, server, server_device };
+
+/// Where a primary stands before shared memory exists; the value of vdset_set::phase, a word of
+/// this process.
+enum class Phase : std::uint32_t { waiting, attached, over };
+
+}  // namespace vdset
+
+/// One device that this process opened.
+struct vdset_device {
+  std::atomic<vdset::Kind> kind;
+  vdset_device* next_free;
+  vdset_set* set;
+  std::uint32_t index;
+  vdset::Name name;
+  vdset::port::Mapping c;
+  vdset::core::ClientRing<vdset::Atomics> ring;
+  std::atomic<bool> busy;         // A thread is in get_command.
+  std::atomic<bool> closed;       // CLOSE was delivered.
+  std::atomic<bool> interrupted;  // The next wait ends.
+  vdset::SpinBudget spin;
+  // The private copies handed out, by line and parity of the lap: a pointer completed twice is told
+  // apart from its successor.
+  struct Fetched {
+    vdset_command command;
+    std::uint32_t lap;
+  } fetched[2 * vdset::core::queue_depth_max];
+};
+
+struct vdset_set {
+  std::atomic<vdset::Kind> kind;
+  vdset_set* next_free;
+  vdset::Role role;
+  bool primary;
+  vdset::Name name;
+  vdset::SetTerms terms;
+  vdset::Visits visits;
+  std::atomic<bool> closing;
+  vdset::core::Word phase;  // vdset::Phase.
+
+  // Attached: constant from then on.
+  vdset::core::Geometry geometry;
+  vdset::port::Mapping s;
+  vdset::port::Mapping w;
+  vdset::core::ServerPartView view;
+  vdset::core::WakeWords* wake;
+  std::uint32_t me;
+  const vdset::core::Word* alive;
+  vdset::Pools pools;
+
+  // Abort: latched here, whatever shared memory says later.
+  std::atomic<std::uint32_t> aborted;  // core::AbortWord, 0 not.
+  vdset::port::Mutex lock;             // Guards the rest; never held across a wait.
+  // What this process knows itself; role 0 and call 0: nothing.
+  vdset::core::AbortRecord own_record;
+  bool has_own_record;
+
+  // Configured: constant from then on.
+  std::atomic<bool> configured;
+  vdset::core::Configuration agreed;
+  vdset::core::SlotTable<vdset::Atomics> slots;
+  vdset::core::HandleCodec codec;
+
+  vdset_device* devices[vdset::core::devices_max];
+  std::uint32_t device_count;
+
+  vdset::port::Mutex grow_lock;  // One thread maps new pools at a time.
+
+  // One question to the server at a time.
+  vdset::port::Mutex request_lock;
+  int request_socket;
+  std::uint32_t request_number;
+
+  // Primary only; under the library's lock.
+  vdset::HeldName held;
+  vdset::Reception reception;
+  bool has_server;
+  std::uint32_t server_pid;
+  int control_socket;
+  int control_watch;
+  int server_pidfd;
+  int server_watch;
+  int alive_place;
+};
+
+namespace vdset {
+
+std::int32_t refuse_object(bool null, const char* what);
+std::int32_t copy_options(const void* from, const char* what, void* out, std::size_t bytes);
+
+/// VDSET_OK, or INVALID/NOTOPEN for what is not an open object.
+template <class T>
+std::int32_t judge_object(const T* object, Kind kind, const char* what) {
+  if (object == nullptr) return refuse_object(true, what);
+  return object->kind.load(std::memory_order_acquire) == kind ? VDSET_OK
+                                                              : refuse_object(false, what);
+}
+
+/// Copies a struct of options of any known size; bytes beyond must be 0.
+template <class T>
+std::int32_t read_options(const T* from, const char* what, T& out) {
+  out = T{};
+  return from == nullptr ? VDSET_OK : copy_options(from, what, &out, sizeof(T));
+}
+
+/// Fills a caller's struct as far as its struct_bytes goes.
+std::int32_t give_config(const core::Configuration& from, vdset_config* out);
+std::int32_t give_reason(const core::AbortRecord& from, vdset_abort_reason* out);
+/// A record with the words cut to their limit.
+core::AbortRecord make_record(core::Role role, std::uint32_t pid, std::uint32_t call,
+                              std::int32_t code, const char* text);
+
+/// Tells every waiter of the set, in all processes, to look again.
+void wake_everybody(core::WakeWords& wake, std::uint32_t device_count);
+
+// ---- set.cpp, set_attach.cpp
+
+/// Whether the set is over for this client: aborted, or its server or primary gone. Latches. No
+/// system call unless it just ended.
+bool is_over(vdset_set& set);
+/// Latches and spreads an abort that this process found or made.
+void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, const char* text,
+               std::int32_t code);
+/// ABORT with the reason in words.
+std::int32_t fail_aborted(vdset_set& set);
+/// Maps S and W, judges them, and lets everybody go on. Takes the descriptors it needs. 0 or a
+/// result code.
+std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
+                    std::uint32_t pid_of_server);
+/// Once INITIALIZING is seen: copies configuration, maps the pools that are there. OK, PROTOCOL
+/// (not yet), ABORT, MEMORY.
+std::int32_t sync_configuration(vdset_set& set);
+/// Maps pools that were added. OK, MEMORY, ABORT.
+std::int32_t sync_pools(vdset_set& set);
+/// Asks the server and waits for the answer, an abort or its end. OK with `answer`, or ABORT,
+/// UNEXPECTED.
+std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors);
+
+}  // namespace vdset

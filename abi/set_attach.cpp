@@ -1,0 +1,245 @@
+// abi/set_attach.cpp: how a client gets at the parts of a set: judging and mapping what was
+// received, asking the server, abort.
+#include <cerrno>
+#include <cstring>
+#include "abi/error.hpp"
+#include "abi/set.hpp"
+
+namespace vdset {
+namespace {
+
+using core::Site;
+
+void latch(vdset_set& set, std::uint32_t word) {
+  std::uint32_t none = 0;
+  set.aborted.compare_exchange_strong(none, word, std::memory_order_acq_rel);
+}
+
+void keep_own_record(vdset_set& set, const core::AbortRecord& record) {
+  const port::Locked guard(set.lock);
+  if (set.has_own_record) return;
+  set.own_record = record;
+  set.has_own_record = true;
+}
+
+bool is_attached(const vdset_set& set) {
+  return __atomic_load_n(&set.phase.value, __ATOMIC_ACQUIRE) ==
+         static_cast<std::uint32_t>(Phase::attached);
+}
+
+/// Maps one part that was received. 0 or -errno; closes the descriptor.
+int map_part(Descriptors& parts, std::size_t i, std::uint64_t bytes, bool writable, port::Seal seal,
+             port::Mapping& out) {
+  int descriptor = parts.take(i);
+  int error = port::memory_judge(descriptor, bytes, seal);
+  if (error == 0) error = port::memory_map(descriptor, bytes, writable, out);
+  port::close_descriptor(descriptor);
+  return error;
+}
+
+std::int32_t map_pool(vdset_set& set, std::uint32_t pool) {
+  const core::PoolMap& map = set.pools.map();
+  const core::PoolPlan plan = core::read_pool(atomics, set.view.header->pools[pool]);
+  if (!core::is_pool_sound(plan, map.slot_total(), set.agreed.prefix_zone_bytes,
+                           set.geometry.page_bytes)) {
+    abort_set(set, VDSET_CALL_POISONED, core::server_index, "a pool row in S cannot be",
+              VDSET_E_UNEXPECTED);
+    return fail_aborted(set);
+  }
+  Message question, answer;
+  Descriptors descriptors;
+  question.kind = MessageKind::map_pool;
+  question.a = pool;
+  const std::int32_t asked = ask(set, question, answer, descriptors);
+  if (asked != VDSET_OK) return asked;
+  if (answer.kind != MessageKind::pool || answer.result != VDSET_OK)
+    return fail(VDSET_E_MEMORY, "pool %u: the server could not pass it on", pool);
+  int descriptor = descriptors.take(0);
+  const bool writable = (set.geometry.options & core::option_data_read_only) == 0;
+  int error = port::memory_judge(descriptor, plan.bytes(), port::Seal::fixed_size);
+  if (error == 0) error = set.pools.add(plan, descriptor, writable, false);
+  if (error == 0) return VDSET_OK;
+  port::close_descriptor(descriptor);
+  return fail(VDSET_E_MEMORY, "pool %u: cannot map its %llu bytes here: %s", pool,
+              static_cast<unsigned long long>(plan.bytes()), std::strerror(-error));
+}
+
+}  // namespace
+
+core::AbortRecord make_record(core::Role role, std::uint32_t pid, std::uint32_t call,
+                              std::int32_t code, const char* text) {
+  core::AbortRecord record{static_cast<std::uint32_t>(role), pid, call,
+                           static_cast<std::uint32_t>(code), 0,   {}};
+  const std::size_t bytes = strnlen(text, sizeof record.text);
+  record.text_bytes = static_cast<std::uint32_t>(bytes);
+  std::memcpy(record.text, text, bytes);
+  return record;
+}
+
+void wake_everybody(core::WakeWords& wake, std::uint32_t device_count) {
+  core::EventLine* const bells[] = {&wake.agent, &wake.set};
+  for (core::EventLine* bell : bells) {
+    core::force_bell(atomics, bell->event);
+    port::wake_word(bell->event);
+  }
+  for (std::uint32_t d = 0; d < device_count; ++d) {
+    core::force_bell(atomics, wake.devices[d].event);
+    port::wake_word(wake.devices[d].event);
+  }
+}
+
+void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, const char* text,
+               std::int32_t code) {
+  if (set.aborted.load(std::memory_order_acquire) != 0) return;
+  core::Role role = set.primary ? core::Role::primary : core::Role::secondary;
+  std::uint32_t pid = port::own_pid();
+  if (is_attached(set) && participant != set.me) {
+    const auto other = core::read_participant(atomics, set.view.participants[participant]);
+    role = other.role;
+    pid = other.pid;
+  } else if (participant == core::server_index) {
+    role = core::Role::server;
+    pid = set.server_pid;
+  }
+  keep_own_record(set, make_record(role, pid, call, code, text));
+  latch(set, core::AbortWord{true, call, participant}.pack());
+  // The words reach everybody even if the server is stopped; the message carries the text to a
+  // server that runs.
+  if (is_attached(set)) {
+    core::request_abort(atomics, *set.wake, call, participant);
+    wake_everybody(*set.wake, set.geometry.device_count);
+  } else {
+    std::uint32_t waiting = static_cast<std::uint32_t>(Phase::waiting);
+    __atomic_compare_exchange_n(&set.phase.value, &waiting, static_cast<std::uint32_t>(Phase::over),
+                                false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    port::wake_word(set.phase);
+  }
+}
+
+bool is_over(vdset_set& set) {
+  if (set.aborted.load(std::memory_order_relaxed) != 0) return true;
+  if (!is_attached(set)) return set.aborted.load(std::memory_order_acquire) != 0;
+  const std::uint32_t requested = core::abort_requested(atomics, *set.wake);
+  if (requested != 0) {
+    latch(set, requested);
+    return true;
+  }
+  const core::SetState state = core::read_state(atomics, *set.view.header);
+  if (state == core::SetState::aborted) {
+    latch(set, core::AbortWord{true, VDSET_CALL_NONE, core::server_index}.pack());
+    return true;
+  }
+  if (state == core::SetState::terminated || !is_dead(set.alive)) return false;
+  abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
+  return true;
+}
+
+std::int32_t fail_aborted(vdset_set& set) {
+  vdset_abort_reason reason{};
+  reason.struct_bytes = sizeof reason;
+  if (vdset_set_get_abort_reason(&set, &reason) != VDSET_OK)
+    return fail(VDSET_E_ABORT, "set %s: aborted", set.name.text);
+  static const char* const roles[] = {"somebody", "the server", "the primary client",
+                                      "a secondary client"};
+  return fail(VDSET_E_ABORT, "set %s: aborted by %s (process %u): %s; close it", set.name.text,
+              roles[reason.role <= 3 ? reason.role : 0], reason.pid, reason.text);
+}
+
+std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
+                    std::uint32_t pid_of_server) {
+  const std::int64_t s_bytes = parts.count > 0 ? port::memory_size(parts.at[0]) : -EINVAL;
+  core::Geometry geometry{};
+  int error = s_bytes <= 0 || s_bytes > (1 << 24) ? -EINVAL : 0;
+  if (error == 0)
+    error = map_part(parts, 0, static_cast<std::uint64_t>(s_bytes), false,
+                     port::Seal::fixed_size_and_writers, set.s);
+  if (error == 0 && core::judge_header(atomics, set.s.span(), geometry) != core::Verdict::sound)
+    error = -EPROTO;
+  if (error == 0 && (me == core::server_index || me >= core::participants_max)) error = -EPROTO;
+  if (error == 0)
+    error = map_part(parts, 1, geometry.w_bytes(), true, port::Seal::fixed_size, set.w);
+  if (error != 0) {
+    port::memory_unmap(set.s);
+    port::memory_unmap(set.w);
+    if (error == -ENOMEM)
+      return fail(VDSET_E_MEMORY, "set %s: its parts do not fit into this process", set.name.text);
+    return fail(VDSET_E_UNEXPECTED,
+                "set %s: the server passed parts that do not fit docs/format.md: %s", set.name.text,
+                std::strerror(-error));
+  }
+  set.geometry = geometry;
+  set.view = core::server_part_view(set.s.span(), geometry);
+  set.wake = reinterpret_cast<core::WakeWords*>(set.w.base);
+  set.me = me;
+  set.alive = &set.view.alive[me].alive;
+  set.server_pid = pid_of_server;
+  std::uint32_t waiting = static_cast<std::uint32_t>(Phase::waiting);
+  __atomic_compare_exchange_n(&set.phase.value, &waiting,
+                              static_cast<std::uint32_t>(Phase::attached), false, __ATOMIC_ACQ_REL,
+                              __ATOMIC_ACQUIRE);
+  port::wake_word(set.phase);
+  return VDSET_OK;
+}
+
+std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors) {
+  const port::Locked guard(set.request_lock);
+  if (set.request_socket < 0)
+    return fail(VDSET_E_UNEXPECTED, "set %s: no way to ask the server", set.name.text);
+  question.request = ++set.request_number;
+  const int sent = send_message(set.request_socket, question);
+  int error = sent;
+  while (error == 0) {
+    // In slices, so that an abort ends it even when the server is stopped.
+    const int got = port::wait_readable(set.request_socket, slice_end(port::never));
+    if (is_over(set)) return fail_aborted(set);
+    if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
+    if (got <= 0) continue;
+    error = receive_message(set.request_socket, answer, descriptors);
+    if (error == -EAGAIN)
+      error = 0;
+    else if (error == 0 && answer.request == question.request)
+      return VDSET_OK;
+  }
+  if (is_over(set)) return fail_aborted(set);
+  if (core::read_state(atomics, *set.view.header) == core::SetState::terminated)
+    return fail(VDSET_E_PROTOCOL, "set %s: its server has closed it", set.name.text);
+  abort_set(set, VDSET_CALL_LEFT, core::server_index, "the server let go of its socket", 0);
+  return fail_aborted(set);
+}
+
+std::int32_t sync_configuration(vdset_set& set) {
+  if (set.configured.load(std::memory_order_acquire)) return VDSET_OK;
+  const core::SetState state = core::read_state(atomics, *set.view.header);
+  if (state < core::SetState::initializing || state > core::SetState::terminated)
+    return fail(VDSET_E_PROTOCOL,
+                "set %s: the server has not configured it; get the configuration first",
+                set.name.text);
+  const port::Locked guard(set.lock);
+  if (set.configured.load(std::memory_order_acquire)) return VDSET_OK;
+  std::uint32_t index_bits = 0;
+  if (!core::read_configuration(atomics, *set.view.header, set.agreed, index_bits))
+    return fail(VDSET_E_UNEXPECTED, "set %s: its configuration in S cannot be", set.name.text);
+  set.codec = core::HandleCodec(set.geometry.salt, index_bits);
+  set.slots = {set.view.slots, set.codec, (set.geometry.options & core::option_lease) != 0};
+  set.configured.store(true, std::memory_order_release);
+  return VDSET_OK;
+}
+
+std::int32_t sync_pools(vdset_set& set) {
+  const std::int32_t configured = sync_configuration(set);
+  if (configured != VDSET_OK) return configured;
+  const port::Locked guard(set.grow_lock);
+  const std::uint32_t count = atomics.load<Site::pool_read>(set.view.header->pool_count);
+  if (count > core::pools_max) {
+    abort_set(set, VDSET_CALL_POISONED, core::server_index, "pool_count in S is above its limit",
+              VDSET_E_UNEXPECTED);
+    return fail_aborted(set);
+  }
+  while (set.pools.map().count() < count) {
+    const std::int32_t mapped = map_pool(set, set.pools.map().count());
+    if (mapped != VDSET_OK) return mapped;
+  }
+  return VDSET_OK;
+}
+
+}  // namespace vdset

@@ -1,0 +1,130 @@
+// abi/wait.hpp: spin, then yield, then sleep on an event word (and the word that tells of the
+// peer's death).
+#pragma once
+#include <atomic>
+#include "abi/port/port.hpp"
+#include "core/doorbell.hpp"
+
+namespace vdset {
+
+#ifdef VDSET_ATOMICS
+// The crash sweep compiles the library over a policy that counts and kills.
+using Atomics = VDSET_ATOMICS;
+#else
+using Atomics = core::RealAtomics;
+#endif
+inline Atomics atomics;
+
+/// A sleep is never longer than this, so that a wake that a hostile peer stole costs at most a
+/// slice.
+inline constexpr std::int64_t slice_ns = 1'000'000'000;
+/// Without futex_waitv nobody in this process sleeps on the alive word but the library thread's
+/// poll set.
+// Below the wake latency of common machines spinning flips into a slow mode.
+inline constexpr std::int64_t spin_floor_ns = 25'000;
+inline constexpr std::int64_t spin_cap_ns = 50'000;
+inline constexpr unsigned yields_max = 20;
+inline constexpr unsigned probe_every = 64;
+
+/// How long one waiter spins: 0, or between floor and cap; doubled by a hit, dropped to 0 by
+/// misses, tried again now and then.
+class SpinBudget {
+ public:
+  std::int64_t next_ns() {
+    if (budget_ns_ == 0 && ++quiet_ >= probe_every) {
+      quiet_ = 0;
+      return spin_floor_ns;
+    }
+    return budget_ns_;
+  }
+  void hit() {
+    budget_ns_ = budget_ns_ == 0                ? spin_floor_ns
+                 : budget_ns_ * 2 < spin_cap_ns ? budget_ns_ * 2
+                                                : spin_cap_ns;
+  }
+  void miss() { budget_ns_ = budget_ns_ > spin_floor_ns ? spin_floor_ns : 0; }
+
+ private:
+  std::int64_t budget_ns_ = port::processor_count() > 1 ? spin_floor_ns : 0;
+  unsigned quiet_ = 0;
+};
+
+/// Whether the word says that the thread it names has ended.
+inline bool is_dead(const core::Word* alive) {
+  return alive != nullptr && (atomics.load<core::Site::alive_read>(*alive) & port::owner_died) != 0;
+}
+
+inline std::int64_t slice_end(std::int64_t deadline_ns) {
+  const std::int64_t slice = port::now_ns() + slice_ns;
+  return deadline_ns < slice ? deadline_ns : slice;
+}
+
+/// One slice of sleep on `word` while it is `value`; ends early when the thread behind `alive`
+/// ends.
+inline void sleep_slice(const core::Word& word, std::uint32_t value, const core::Word* alive,
+                        std::int64_t deadline_ns) {
+  const std::uint32_t alive_value =
+      alive != nullptr ? atomics.load<core::Site::alive_read>(*alive) : 0;
+  if ((alive_value & port::owner_died) != 0) return;
+  port::wait_word(word, value, alive, alive_value, slice_end(deadline_ns));
+}
+
+/// Waits on an armed bell until ready() or the deadline; false at the deadline. ready() must be
+/// cheap, make no system
+/// call, and include abort and death. One waiter per bell.
+template <class Ready>
+bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadline_ns,
+                  SpinBudget& spin, Ready ready) {
+  const std::int64_t budget = spin.next_ns();
+  if (budget > 0) {
+    const std::int64_t end = port::now_ns() + budget;
+    for (unsigned i = 1;; ++i) {
+      if (ready()) {
+        spin.hit();
+        return true;
+      }
+      port::cpu_relax();
+      if (i % 16 == 0 && port::now_ns() > end) break;
+    }
+    for (unsigned i = 0; i < yields_max; ++i) {
+      port::yield_processor();
+      if (ready()) return true;
+    }
+    spin.miss();
+  }
+  for (;;) {
+    const std::uint32_t value = core::arm_bell(atomics, bell);
+    const bool now = ready();
+    if (!now) sleep_slice(bell, value, alive, deadline_ns);
+    core::disarm_bell(atomics, bell);
+    if (now || ready()) return true;
+    if (port::now_ns() >= deadline_ns) return false;
+  }
+}
+
+/// Counts threads inside an object's blocking calls, so that Close can wait until they have left.
+class Visits {
+ public:
+  void enter() { __atomic_fetch_add(&count_.value, 1, __ATOMIC_ACQ_REL); }
+  void leave() {
+    if (__atomic_sub_fetch(&count_.value, 1, __ATOMIC_ACQ_REL) == 0) port::wake_word(count_);
+  }
+  std::uint32_t count() const { return __atomic_load_n(&count_.value, __ATOMIC_ACQUIRE); }
+  const core::Word& word() const { return count_; }
+
+ private:
+  core::Word count_{0};
+};
+
+class Visit {
+ public:
+  explicit Visit(Visits& visits) : visits_(visits) { visits_.enter(); }
+  ~Visit() { visits_.leave(); }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+ private:
+  Visits& visits_;
+};
+
+}  // namespace vdset

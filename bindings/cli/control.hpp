@@ -1,0 +1,61 @@
+// control.hpp: what a child process tells its parent, over a socket pair made at its birth. One packet is
+// one message; a closed socket is not yet a death (the parent has the child's pidfd for that).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "failure.hpp"
+#include "memory_use.hpp"
+
+namespace cli {
+
+/// Descriptors of every child; anything else is closed.
+inline constexpr int control_descriptor = 3;
+inline constexpr int link_descriptor = 4;
+
+enum class ControlKind : std::uint32_t {
+  plan = 1,      // The engine knows what is to be done: count = bytes.
+  note = 2,      // A line the user should see.
+  progress = 3,  // count = bytes done. May be lost.
+  failure = 4,   // code, cause, text.
+  done = 5,      // The work is complete; counts and memory.
+};
+
+/// What a child has done, for the report.
+struct Counts {
+  std::uint64_t payload_bytes = 0;  // Engine: database bytes. Agent: bytes of its device's stream.
+  std::uint64_t stored_bytes = 0;   // Bytes in the device's file, without frames.
+  std::uint64_t commands = 0;
+  std::uint64_t handles = 0;
+};
+
+struct ControlMessage {
+  ControlKind kind = ControlKind::note;
+  std::int32_t code = 0;
+  std::uint32_t cause = 0;
+  std::uint32_t flags = 0;  // plan: 1 writers go on (WAL).
+  std::uint64_t count = 0;
+  Counts counts;
+  MemoryUse memory;
+  char text[512] = {};
+};
+
+/// The child's end.
+class ControlSender {
+ public:
+  explicit ControlSender(int descriptor) : descriptor_(descriptor) {}
+  void plan(std::uint64_t bytes, bool writers_go_on);
+  void note(std::string_view text);
+  /// Drops the message when the parent is busy.
+  void progress(std::uint64_t bytes);
+  void failure(const Failure& failure);
+  /// Measures memory now: the set must still be open.
+  void done(const Counts& counts);
+
+ private:
+  void send(const ControlMessage& message, int flags);
+  int descriptor_;
+};
+
+}  // namespace cli

@@ -1,0 +1,59 @@
+// core/handle.hpp: the 32-bit buffer handle {salt 6, generation <= 20, slot index 4..12}. Layer
+// core: freestanding.
+#pragma once
+#include <cstdint>
+#include <gsl/assert>
+#include "core/words.hpp"
+
+namespace vdset::core {
+
+/// Encodes and splits handles of one set. A value; both fields are judged where the set is
+/// attached.
+class HandleCodec {
+ public:
+  constexpr HandleCodec() = default;
+  constexpr HandleCodec(std::uint32_t salt, std::uint32_t index_bits)
+      : salt_(salt), index_bits_(index_bits), generation_mask_(kept_generations(index_bits)) {
+    Expects(salt >= 1 && salt <= salt_max);
+    Expects(index_bits >= index_bits_min && index_bits <= index_bits_max);
+  }
+
+  constexpr std::uint32_t encode(std::uint32_t slot, std::uint32_t generation) const {
+    return salt_ << (32 - salt_bits) | (generation & generation_mask_) << index_bits_ | slot;
+  }
+  constexpr bool has_salt(std::uint32_t handle) const {
+    return handle >> (32 - salt_bits) == salt_;
+  }
+  constexpr std::uint32_t slot(std::uint32_t handle) const {
+    return handle & ((1u << index_bits_) - 1);
+  }
+  /// Whether the handle carries exactly this slot generation (unused bits must be 0).
+  constexpr bool has_generation(std::uint32_t handle, std::uint32_t generation) const {
+    return encode(slot(handle), generation) == handle;
+  }
+  constexpr std::uint32_t index_bits() const { return index_bits_; }
+
+  /// Index bits for `slots` buffers: as few as they need.
+  static constexpr std::uint32_t bits_for(std::uint32_t slots) {
+    std::uint32_t bits = index_bits_min;
+    while (bits < index_bits_max && (1u << bits) < slots)
+      ++bits;
+    return bits;
+  }
+
+ private:
+  static constexpr std::uint32_t kept_generations(std::uint32_t index_bits) {
+    const std::uint32_t room = 32 - salt_bits - index_bits;
+    return (1u << (room < generation_bits ? room : generation_bits)) - 1;
+  }
+
+  std::uint32_t salt_ = 0;
+  std::uint32_t index_bits_ = 0;
+  std::uint32_t generation_mask_ = 0;
+};
+
+static_assert(HandleCodec(62, 4).encode(15, generation_mask) != 0);
+static_assert(HandleCodec(1, 12).has_generation(HandleCodec(1, 12).encode(7, 0x12345), 0x12345));
+static_assert(!HandleCodec(1, 12).has_generation(HandleCodec(1, 12).encode(7, 1), 2));
+
+}  // namespace vdset::core

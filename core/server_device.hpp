@@ -1,0 +1,164 @@
+// core/server_device.hpp: one device as the server keeps it: the ring, and VDI's IO-ERROR protocol
+// around it.
+// Layer core: freestanding. Not thread-safe: under the device's process-local lock; callbacks run
+// after it is released, from the
+// Finished list that each step fills.
+#pragma once
+#include "core/server_ring.hpp"
+
+namespace vdset::core {
+
+enum class DevicePhase : std::uint8_t { active, io_error, closed };
+enum class Sent : std::uint8_t { queued, held, queue_full, io_error, closed };
+
+/// A command that is final: whose callback is due.
+struct Finished {
+  void* cookie;
+  Completion result;
+};
+
+/// At most every line and one held ClearError end in one step.
+inline constexpr std::uint32_t finished_max = queue_depth_max + 1;
+
+struct FinishedList {
+  std::uint32_t count = 0;
+  // A held ClearError was posted, or commands were recalled: force the device's bell.
+  bool ring_device = false;
+  bool corrupt = false;  // A word that cannot be: poison the set.
+  Finished items[finished_max];
+
+  void add(void* cookie, const Completion& result) {
+    Expects(count < finished_max);
+    items[count++] = {cookie, result};
+  }
+};
+
+template <class A>
+class ServerDevice {
+ public:
+  ServerDevice() = default;
+  ServerDevice(ServerRing<A> ring, ClientHeader& header) : ring_(ring), header_(&header) {}
+
+  DevicePhase phase() const { return phase_; }
+  const ServerRing<A>& ring() const { return ring_; }
+  std::uint32_t outstanding_count() const {
+    return ring_.outstanding_count() + (held_ != nullptr ? 1 : 0);
+  }
+  void close() { phase_ = DevicePhase::closed; }
+
+  /// SendCommand. `cookie` comes back in Finished, exactly once, when queued or held is returned;
+  /// never null.
+  [[nodiscard]] Sent send(A& a, const Submission& command, void* cookie) {
+    Expects(cookie != nullptr);
+    if (phase_ == DevicePhase::closed) return Sent::closed;
+    if (phase_ == DevicePhase::io_error) {
+      if (command.opcode != opcode_clear_error || held_ != nullptr) return Sent::io_error;
+      // Withheld until all that was fetched is completed (8.3 step 5).
+      if (ring_.outstanding_count() > 0) {
+        held_ = cookie;
+        return Sent::held;
+      }
+    }
+    if (!ring_.can_post()) return Sent::queue_full;
+    cookies_[ring_.post(a, command)] = cookie;
+    return Sent::queued;
+  }
+
+  /// Collects every final command, oldest first; applies IO-ERROR. Bounded by the depth.
+  void poll(A& a, FinishedList& out) {
+    const std::uint32_t depth = ring_.depth();
+    for (std::uint32_t i = 0; i < depth && ring_.outstanding_count() > 0; ++i) {
+      const std::uint32_t line = (ring_.tail() + i) & (depth - 1);
+      if (!ring_.is_outstanding(line)) continue;
+      const std::uint32_t opcode = ring_.opcode(line);
+      Completion result{};
+      if (ring_.reap(a, line, result) == Reaped::pending) continue;
+      out.add(cookies_[line], result);
+      if (result.code != code_success)
+        enter_io_error(a, out);
+      else if (opcode == opcode_clear_error && phase_ == DevicePhase::io_error)
+        phase_ = DevicePhase::active;
+    }
+    post_held(a, out);
+  }
+
+  /// Calls visit(opcode, handle) for each command that a consumer holds now.
+  template <class Visit>
+  void for_each_held(A& a, Visit visit) {
+    for (std::uint32_t line = 0; line < ring_.depth(); ++line)
+      if (ring_.is_outstanding(line) && ring_.is_held(a, line))
+        visit(ring_.opcode(line), ring_.handle(line));
+  }
+
+  /// When the consumer is gone (dead, or left): what it finished counts; what it had fetched fails
+  /// and brings the device into IO-ERROR, or is
+  /// offered to the next opener (never while in IO-ERROR: only ClearError could be taken, which
+  /// waits for all others).
+  /// Continues on the fresh part C, whose gate says what the shadow says.
+  void sweep(A& a, bool hand_over, gsl::span<CompletionLine> fresh, ClientHeader& fresh_header,
+             FinishedList& out) {
+    poll(a, out);
+    const std::uint32_t before = out.count;
+    for (std::uint32_t i = 0; i < ring_.depth(); ++i) {
+      const std::uint32_t line = (ring_.tail() + i) & (ring_.depth() - 1);
+      if (!ring_.is_outstanding(line)) continue;
+      const Swept swept = ring_.sweep(a, line, hand_over && phase_ == DevicePhase::active);
+      if (swept == Swept::failed) out.add(cookies_[line], {code_operation_aborted, 0, 0});
+      out.corrupt |= swept == Swept::corrupt;
+    }
+    if (out.count > before) enter_io_error(a, out);
+    ring_.adopt(a, fresh);
+    header_ = &fresh_header;
+    a.template store<Site::sweep_gate>(header_->gate,
+                                       phase_ == DevicePhase::io_error ? gate_io_error : gate_open);
+    post_held(a, out);
+  }
+
+  /// After an abort: every outstanding command is final with 995, whatever its client does. Touches
+  /// no shared memory.
+  void abandon(FinishedList& out) {
+    for (std::uint32_t line = 0; line < ring_.depth(); ++line) {
+      if (!ring_.is_outstanding(line)) continue;
+      ring_.forget(line);
+      out.add(cookies_[line], {code_operation_aborted, 0, 0});
+    }
+    if (held_ == nullptr) return;
+    out.add(held_, {code_operation_aborted, 0, 0});
+    held_ = nullptr;
+  }
+
+ private:
+  void post_held(A& a, FinishedList& out) {
+    if (held_ == nullptr || ring_.outstanding_count() > 0) return;
+    void* const cookie = held_;
+    held_ = nullptr;
+    cookies_[ring_.post(a, {opcode_clear_error, 0, 0, 0})] = cookie;
+    out.ring_device = true;
+  }
+
+  /// VDI 8.3: what is queued and was not fetched ends with 1117, unseen by the client; ClearError
+  /// alone is left.
+  void enter_io_error(A& a, FinishedList& out) {
+    if (phase_ == DevicePhase::active) phase_ = DevicePhase::io_error;
+    for (std::uint32_t i = 0; i < ring_.depth(); ++i) {
+      const std::uint32_t line = (ring_.tail() + i) & (ring_.depth() - 1);
+      if (!ring_.is_outstanding(line) || ring_.opcode(line) == opcode_clear_error) continue;
+      switch (ring_.recall(a, line)) {
+        case Recalled::recalled:
+          out.add(cookies_[line], {code_io_device, 0, 0});
+          out.ring_device = true;
+          break;
+        case Recalled::corrupt: out.corrupt = true; break;
+        case Recalled::delivered: break;
+      }
+    }
+  }
+
+  ServerRing<A> ring_;
+  ClientHeader* header_ = nullptr;
+  DevicePhase phase_ = DevicePhase::active;
+  void* held_ = nullptr;  // A ClearError that waits for the fetched commands.
+  void* cookies_[queue_depth_max] = {};
+};
+
+}  // namespace vdset::core

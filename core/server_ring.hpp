@@ -1,0 +1,216 @@
+// core/server_ring.hpp: the server's side of one device's command ring. Layer core: freestanding.
+// Not thread-safe: one process-local lock per device around it. Decides from its private shadow; a
+// shared word can only select among outcomes
+// that the shadow allows (invariant I9). Edges command_published, command_finished, line_recheck,
+// sleep.
+#pragma once
+#include <gsl/assert>
+#include <gsl/span>
+#include "core/atomics.hpp"
+#include "core/command.hpp"
+#include "core/layout.hpp"
+#include "core/words.hpp"
+
+namespace vdset::core {
+
+enum class Reaped : std::uint8_t { pending, done };
+enum class Recalled : std::uint8_t { recalled, delivered, corrupt };
+enum class Swept : std::uint8_t { untouched, failed, offered, corrupt };
+
+template <class A>
+class ServerRing {
+ public:
+  ServerRing() = default;
+  ServerRing(gsl::span<SubmissionLine> submissions, gsl::span<CompletionLine> completions)
+      : submissions_(submissions),
+        completions_(completions),
+        depth_(static_cast<std::uint32_t>(submissions.size())) {
+    Expects(depth_ >= 1 && depth_ <= queue_depth_max && (depth_ & (depth_ - 1)) == 0);
+    Expects(completions.size() == submissions.size());
+  }
+
+  std::uint32_t depth() const { return depth_; }
+  std::uint32_t tail() const { return tail_; }
+  std::uint32_t outstanding_count() const { return outstanding_count_; }
+  bool can_post() const { return !is_outstanding(tail_ & (depth_ - 1)); }
+  bool is_outstanding(std::uint32_t line) const {
+    return (outstanding_[line / 32] >> (line % 32) & 1u) != 0;
+  }
+  std::uint32_t opcode(std::uint32_t line) const { return shadow_[line].opcode; }
+  std::uint32_t handle(std::uint32_t line) const { return shadow_[line].handle; }
+
+  /// The oldest position whose command is not final, or the tail: where a new consumer starts
+  /// (decision 2.6).
+  std::uint32_t first_outstanding() const {
+    for (std::uint32_t back = depth_; back > 0; --back) {
+      const std::uint32_t position = tail_ - back;
+      if (is_outstanding(position & (depth_ - 1))) return position;
+    }
+    return tail_;
+  }
+
+  /// Puts a command into the next line and returns the line. Wait-free. The caller then rings the
+  /// device's bell.
+  std::uint32_t post(A& a, const Submission& command) {
+    Expects(can_post());
+    const RingPosition at = ring_position(tail_, depth_);
+    SubmissionLine& line = submissions_[at.line];
+    shadow_[at.line] = {at.lap, command.opcode, command.handle, command.size};
+    outstanding_[at.line / 32] |= 1u << (at.line % 32);
+    ++outstanding_count_;
+    ++tail_;
+    // Edge line_recheck: whoever reads a field stored below also sees that the line's last command
+    // was taken from it
+    // (take_recheck). Weaker: a fenced consumer accepts a mixture of two commands.
+    a.template fence<Site::post_fence>();
+    a.template store<Site::post_fields>(line.opcode, command.opcode);
+    a.template store<Site::post_fields>(line.handle, command.handle);
+    a.template store<Site::post_fields>(line.size, command.size);
+    a.template store<Site::post_fields>(line.position_low,
+                                        static_cast<std::uint32_t>(command.position));
+    a.template store<Site::post_fields>(line.position_high,
+                                        static_cast<std::uint32_t>(command.position >> 32));
+    // Edge command_published: the fields and the buffer are visible with the lap. Edge sleep:
+    // before the bell is looked at.
+    // Death before this store: the command was never sent, and the set aborts with its server.
+    a.template store<Site::post_sequence>(line.sequence, at.lap);
+    return at.line;
+  }
+
+  /// Looks whether an outstanding command is final; if so forgets it and fills `out`. A callback
+  /// belongs to each
+  /// done or failed, once (invariant I4): the bit in the private mask is cleared here and nowhere
+  /// else but forget().
+  [[nodiscard]] Reaped reap(A& a, std::uint32_t line, Completion& out) {
+    Expects(is_outstanding(line));
+    const CompletionLine& from = completions_[line];
+    // Edge command_finished: results and buffer contents are visible with DONE.
+    const auto word = CommandWord::unpack(a.template load<Site::reap_word>(from.command));
+    if (word.generation != shadow_[line].lap || word.state != CommandState::done)
+      return Reaped::pending;
+    out.code = a.template load<Site::reap_results>(from.code);
+    const std::uint32_t bytes = a.template load<Site::reap_results>(from.bytes);
+    const std::uint32_t low = a.template load<Site::reap_results>(from.position_low);
+    const std::uint32_t high = a.template load<Site::reap_results>(from.position_high);
+    const Shadow& asked = shadow_[line];
+    const std::uint32_t limit = moves_data(asked.opcode) ? asked.size : 0;
+    out.bytes = bytes <= limit ? bytes : limit;
+    out.position = static_cast<std::uint64_t>(high) << 32 | low;
+    forget(line);
+    return Reaped::done;
+  }
+
+  /// The agent's re-check before it sleeps: whether any outstanding command is final. Bounded by
+  /// the depth.
+  [[nodiscard]] bool any_final(A& a) const {
+    for (std::uint32_t line = 0; line < depth_; ++line) {
+      if (!is_outstanding(line)) continue;
+      // Edge sleep: after arm_bell; pairs with complete_cas.
+      const auto word =
+          CommandWord::unpack(a.template load<Site::ready_word>(completions_[line].command));
+      if (word.generation == shadow_[line].lap && word.state == CommandState::done) return true;
+    }
+    return false;
+  }
+
+  /// Takes back a command that no client has fetched, atomically against GetCommand; forgets it
+  /// when recalled.
+  [[nodiscard]] Recalled recall(A& a, std::uint32_t line) {
+    Expects(is_outstanding(line));
+    const std::uint32_t lap = shadow_[line].lap;
+    std::uint32_t found = a.template load<Site::recall_word>(completions_[line].command);
+    for (std::uint32_t tries = 0; tries < cas_tries_max; ++tries) {
+      const auto word = CommandWord::unpack(found);
+      const bool offered = word.generation == lap && word.state == CommandState::offered;
+      if (word.generation == lap && !offered) return Recalled::delivered;
+      if (!offered && generation_distance(lap, word.generation) != 1) return Recalled::corrupt;
+      const CommandWord failed{CommandState::failed, server_index, lap};
+      if (a.template compare_exchange<Site::recall_cas>(completions_[line].command, found,
+                                                        failed.pack())) {
+        forget(line);
+        return Recalled::recalled;
+      }
+    }
+    // An honest consumer moves the word once; only a scribbler gets here.
+    return Recalled::corrupt;
+  }
+
+  /// Whether a consumer has fetched this outstanding command and not finished it.
+  [[nodiscard]] bool is_held(A& a, std::uint32_t line) const {
+    const auto word =
+        CommandWord::unpack(a.template load<Site::sweep_word>(completions_[line].command));
+    return word.generation == shadow_[line].lap &&
+           (word.state == CommandState::taken || word.state == CommandState::completing);
+  }
+
+  /// Repairs one outstanding command whose consumer is gone: fetched and not finished, it fails
+  /// (and is forgotten), or is
+  /// offered to the next opener. DONE ones are left to reap, unfetched ones stay queued.
+  /// Idempotent. Who is named in the word does
+  /// not matter: only that consumer had the part C.
+  [[nodiscard]] Swept sweep(A& a, std::uint32_t line, bool hand_over) {
+    Expects(is_outstanding(line));
+    const std::uint32_t lap = shadow_[line].lap;
+    std::uint32_t found = a.template load<Site::sweep_word>(completions_[line].command);
+    for (std::uint32_t tries = 0; tries < cas_tries_max; ++tries) {
+      const auto word = CommandWord::unpack(found);
+      const bool held = word.state == CommandState::taken || word.state == CommandState::completing;
+      if (word.generation != lap || !held) return Swept::untouched;
+      const CommandWord repaired{hand_over ? CommandState::offered : CommandState::failed,
+                                 server_index, lap};
+      if (!a.template compare_exchange<Site::sweep_cas>(completions_[line].command, found,
+                                                        repaired.pack()))
+        continue;
+      if (!hand_over) forget(line);
+      return hand_over ? Swept::offered : Swept::failed;
+    }
+    return Swept::corrupt;
+  }
+
+  /// Moves to a fresh part C, written from the shadow: nothing that the last consumer (or whom it
+  /// lent its
+  /// mapping) stores from here on can reach a later one. Call after sweep, before the next grant.
+  void adopt(A& a, gsl::span<CompletionLine> fresh) {
+    Expects(fresh.size() == completions_.size());
+    for (std::uint32_t line = 0; line < depth_; ++line) {
+      const std::uint32_t lap = shadow_[line].lap;
+      CommandWord word{CommandState::idle, nobody, lap};
+      if (is_outstanding(line)) {
+        const auto old =
+            CommandWord::unpack(a.template load<Site::sweep_word>(completions_[line].command));
+        const bool offered = old.state == CommandState::offered && old.generation == lap;
+        word = offered ? CommandWord{CommandState::offered, server_index, lap}
+                       : CommandWord{CommandState::idle, nobody, lap - 1};
+      }
+      a.template store<Site::fields_write>(fresh[line].command, word.pack());
+    }
+    completions_ = fresh;
+  }
+
+  /// Drops a command from the shadow without looking at shared memory: after an abort, when nothing
+  /// is reused.
+  void forget(std::uint32_t line) {
+    Expects(is_outstanding(line));
+    outstanding_[line / 32] &= ~(1u << (line % 32));
+    --outstanding_count_;
+  }
+
+ private:
+  static constexpr std::uint32_t cas_tries_max = 8;
+  struct Shadow {
+    std::uint32_t lap;
+    std::uint32_t opcode;
+    std::uint32_t handle;
+    std::uint32_t size;
+  };
+
+  gsl::span<SubmissionLine> submissions_;
+  gsl::span<CompletionLine> completions_;
+  std::uint32_t depth_ = 0;
+  std::uint32_t tail_ = 0;
+  std::uint32_t outstanding_count_ = 0;
+  std::uint32_t outstanding_[queue_depth_max / 32] = {};
+  Shadow shadow_[queue_depth_max] = {};
+};
+
+}  // namespace vdset::core
