@@ -514,7 +514,7 @@ int32_t vdset_server_begin_configuration(vdset_server* server,
     return fail_system(error, "cannot make the set's parts");
   }
   server->words = core::SetWords<Atomics>(*server->part.header);
-  server->wake = reinterpret_cast<core::WakeWords*>(server->w.base);
+  server->wake.publish(reinterpret_cast<core::WakeWords*>(server->w.base));
   result = publish_parts(*server);
   if (result != VDSET_OK) {
     abort_server(*server, VDSET_CALL_NONE, core::server_index, "the parts could not be passed",

@@ -62,7 +62,7 @@ struct vdset_server {
   int w_descriptor;
   int alive_place;
   vdset::core::ServerPart part;
-  vdset::core::WakeWords* wake;
+  vdset::Published<vdset::core::WakeWords> wake;  // Null until there are parts.
 
   // Buffers; under pool_lock.
   vdset::port::Mutex pool_lock;

@@ -61,7 +61,7 @@ struct vdset_set {
   vdset::port::Mapping s;
   vdset::port::Mapping w;
   vdset::core::ServerPartView view;
-  vdset::core::WakeWords* wake;
+  vdset::Published<vdset::core::WakeWords> wake;  // Null until there are parts.
   std::uint32_t me;
   const vdset::core::Word* alive;
   vdset::Pools pools;

@@ -169,10 +169,10 @@ std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
   }
   set.geometry = geometry;
   set.view = core::server_part_view(set.s.span(), geometry);
-  set.wake = reinterpret_cast<core::WakeWords*>(set.w.base);
   set.me = me;
   set.alive = &set.view.alive[me].alive;
   set.server_pid = pid_of_server;
+  set.wake.publish(reinterpret_cast<core::WakeWords*>(set.w.base));
   std::uint32_t waiting = static_cast<std::uint32_t>(Phase::waiting);
   __atomic_compare_exchange_n(&set.phase.value, &waiting,
                               static_cast<std::uint32_t>(Phase::attached), false, __ATOMIC_ACQ_REL,

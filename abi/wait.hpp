@@ -102,6 +102,18 @@ bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadli
   }
 }
 
+/// A pointer that one thread sets once, after all it leads to; null before. Others see it whole.
+template <class T>
+class Published {
+ public:
+  void publish(T* pointer) { pointer_.store(pointer, std::memory_order_release); }
+  operator T*() const { return pointer_.load(std::memory_order_acquire); }
+  T* operator->() const { return *this; }
+
+ private:
+  std::atomic<T*> pointer_{nullptr};
+};
+
 /// Counts threads inside an object's blocking calls, so that Close can wait until they have left.
 class Visits {
  public:
