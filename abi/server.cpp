@@ -350,6 +350,13 @@ std::int32_t judge_state(vdset_server* server, SetState least, SetState most) {
               static_cast<unsigned>(state));
 }
 
+/// The data path's check: no lock.
+std::int32_t judge_for_handles(const vdset_server* server) {
+  const std::int32_t result = judge_object(server, Kind::server, "server");
+  if (result != VDSET_OK || server->pools.map().count() > 0) return result;
+  return fail(VDSET_E_PROTOCOL, "set %s: it has no buffers yet", server->name.text);
+}
+
 }  // namespace
 
 SetState state_of(vdset_server& server) {
@@ -627,7 +634,7 @@ int32_t vdset_server_is_shared_buffer(vdset_server* server, const void* address)
 }
 
 int32_t vdset_server_get_buffer_handle(vdset_server* server, const void* buffer, uint32_t* out) {
-  const std::int32_t result = judge_state(server, SetState::initializing, SetState::terminated);
+  const std::int32_t result = judge_for_handles(server);
   if (result != VDSET_OK) return result;
   const std::uint32_t slot = server->pools.map().slot_at(buffer);
   const std::uint32_t handle = slot != core::no_slot ? server->slots.handle_of(atomics, slot) : 0;
@@ -637,7 +644,7 @@ int32_t vdset_server_get_buffer_handle(vdset_server* server, const void* buffer,
 }
 
 int32_t vdset_server_map_buffer_handle(vdset_server* server, uint32_t handle, void** out) {
-  const std::int32_t result = judge_state(server, SetState::initializing, SetState::terminated);
+  const std::int32_t result = judge_for_handles(server);
   if (result != VDSET_OK) return result;
   const core::Resolved found =
       server->slots.resolve(atomics, handle, server->pools.map().slot_total());
