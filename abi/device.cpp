@@ -8,6 +8,7 @@ namespace vdset {
 namespace {
 
 constexpr std::int64_t name_wait_ns = 10'000'000'000;
+constexpr std::int64_t answer_wait_ns = 50'000'000;
 
 Recycler<vdset_device> devices;
 
@@ -99,7 +100,7 @@ std::int32_t deliver(vdset_device& device, const core::Taken& taken, const vdset
 }
 
 /// One attempt to fetch: OK, TIMEOUT (nothing there), or an end.
-std::int32_t try_fetch(vdset_device& device, const vdset_command** out) {
+std::int32_t try_fetch(vdset_device& device, std::int64_t deadline_ns, const vdset_command** out) {
   vdset_set& set = *device.set;
   core::Taken taken;
   for (;;) {
@@ -109,10 +110,13 @@ std::int32_t try_fetch(vdset_device& device, const vdset_command** out) {
       case core::Take::again: continue;
       case core::Take::empty: return VDSET_E_TIMEOUT;
       case core::Take::evicted:
+        if (set.closing.load()) return VDSET_E_NOTOPEN;  // This process's own Close.
         return fail(VDSET_E_ABORT, "device %s: the server took this process for gone",
                     device.name.text);
       case core::Take::need_pool: {
-        const std::int32_t result = sync_pools(set);
+        // A poll gives the server a moment, so that polling alone gets there.
+        const std::int64_t least = port::now_ns() + answer_wait_ns;
+        const std::int32_t result = sync_pools(set, deadline_ns > least ? deadline_ns : least);
         if (result != VDSET_OK) return result;
         device.ring.know_pools(set.pools.map().count());
       }
@@ -134,7 +138,8 @@ std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_co
     if (device.closed.load(std::memory_order_relaxed)) return VDSET_E_CLOSE;
     // CLOSED is stored after the last command: seen first, the ring is read once more.
     const bool closed = is_closed_by_server(device);
-    const std::int32_t result = try_fetch(device, out);
+    if (first) deadline = port::deadline_after(timeout_ns);
+    const std::int32_t result = try_fetch(device, deadline, out);
     if (result != VDSET_E_TIMEOUT) return result;
     if (closed) {
       device.closed.store(true);
@@ -142,7 +147,6 @@ std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_co
     }
     if (device.interrupted.exchange(false)) return VDSET_E_INTERRUPTED;
     if (set.closing.load()) return VDSET_E_NOTOPEN;
-    if (first) deadline = port::deadline_after(timeout_ns);
     if (timeout_ns == 0 || (!first && port::now_ns() >= deadline)) return VDSET_E_TIMEOUT;
     const auto ready = [&] {
       return device.ring.ready(atomics) || is_over(set) || is_closed_by_server(device) ||
@@ -197,8 +201,8 @@ int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** o
   if (result != VDSET_OK) return result;
   const Visit visit(set->visits);
   if (is_over(*set)) return fail_aborted(*set);
-  if (__atomic_load_n(&set->phase.value, __ATOMIC_ACQUIRE) !=
-      static_cast<std::uint32_t>(Phase::attached))
+  if (set->wake == nullptr) read_news(*set);
+  if (set->wake == nullptr)
     return fail(VDSET_E_PROTOCOL,
                 "set %s: no server has configured it; get the configuration first", set->name.text);
   result = sync_pools(*set);

@@ -105,6 +105,7 @@ void after_fork_in_child() {
   state.roles = nullptr;
   state.thread_users = 0;
   state.thread_id.store(0);
+  port::alive_forget();
   port::close_descriptor(state.poller);
   port::close_descriptor(state.signal);
   if (state.watch_capacity > 0) std::memset(state.watches, 0, sizeof(Watch) * state.watch_capacity);
@@ -222,6 +223,11 @@ void unwatch(int& watch) {
     at.role = nullptr;
   }
   watch = -1;
+}
+
+bool is_dead_after_hangup(int pidfd) {
+  constexpr std::int64_t last_steps_ns = 50'000'000;
+  return pidfd >= 0 && port::wait_readable(pidfd, port::now_ns() + last_steps_ns) == 1;
 }
 
 void nudge() {

@@ -40,6 +40,9 @@ port::Mutex& lock();
 int watch(Role& role, int descriptor, std::uint32_t tag, bool hangup_only = false);
 /// Ends it; ignores negative numbers; sets the variable to -1; under the lock.
 void unwatch(int& watch);
+/// Whether the process of a hung-up socket is dead. The kernel closes its files just before it says
+/// so; whoever let go of the socket alive costs this bounded wait, once.
+bool is_dead_after_hangup(int pidfd);
 /// Makes the thread look at deadlines again.
 void nudge();
 /// Thread id to put into alive words; 0 without a thread.

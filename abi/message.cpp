@@ -58,7 +58,9 @@ int receive_message(int socket, Message& out, Descriptors& descriptors) {
   for (std::size_t i = 0; i < packet.descriptor_count; ++i)
     descriptors.at[i] = packet.descriptors[i];
   const Allowance allowed = allowance(out.kind, out.result);
-  const bool sound = out.mark == message_mark && out.text_bytes <= message_text_bytes_max &&
+  const bool known = out.kind >= MessageKind::hello && out.kind <= MessageKind::leave;
+  const bool sound = known && out.mark == message_mark &&
+                     out.text_bytes <= message_text_bytes_max &&
                      descriptors.count >= allowed.least && descriptors.count <= allowed.most &&
                      out.terms.access.uid_count <= allowed_uids_max;
   if (sound) return 0;

@@ -56,6 +56,11 @@ std::int32_t collect_places(const char* option, Places& out) {
   return VDSET_OK;
 }
 
+/// What the system lacks for now, as opposed to a place that is wrong.
+bool is_want(int error) {
+  return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
 /// Opens one place. 0, or -errno with last_error set for an explicit or untrusted one.
 int open_place(const Places& places, std::size_t i, port::Directory& out) {
   const char* why = "";
@@ -63,6 +68,8 @@ int open_place(const Places& places, std::size_t i, port::Directory& out) {
   if (error == -EPERM)
     fail(VDSET_E_SECURITY, "directory %s: %s; use one of your own with mode 0700",
          places.at[i].text, why);
+  else if (is_want(error))
+    fail_system(error, "cannot open the directory to meet in");
   else if (error != 0 && places.explicit_place)
     fail(VDSET_E_INVALID, "directory %s: %s; make it with mode 0700", places.at[i].text,
          std::strerror(-error));
@@ -70,11 +77,12 @@ int open_place(const Places& places, std::size_t i, port::Directory& out) {
 }
 
 std::int32_t place_code(int error) {
-  return error == -EPERM ? VDSET_E_SECURITY : VDSET_E_INVALID;
+  if (is_want(error)) return VDSET_E_MEMORY;
+  return error == -EPERM || error == -EACCES ? VDSET_E_SECURITY : VDSET_E_INVALID;
 }
 
 /// Takes the name in a directory; under its lock.
-std::int32_t take_name(const Name& name, HeldName& held) {
+std::int32_t take_name(const Name& name, HeldName& held, bool other_users) {
   port::nodes_clean(held.directory);
   held.lock = port::node_lock(held.directory, held.stem.text);
   if (held.lock == -EBUSY)
@@ -83,7 +91,7 @@ std::int32_t take_name(const Name& name, HeldName& held) {
                 name.text);
   if (held.lock < 0) return fail_system(held.lock, "cannot lock the set's name");
   port::node_remove(held.directory, held.stem.text, true);
-  held.listener = port::socket_listen(held.directory, held.stem.text);
+  held.listener = port::socket_listen(held.directory, held.stem.text, other_users);
   if (held.listener >= 0) return VDSET_OK;
   const int error = held.listener;
   held.listener = -1;
@@ -130,7 +138,7 @@ Stem stem_of(const Name& name) {
   return stem;
 }
 
-std::int32_t hold_name(const Name& name, const char* directory, HeldName& out) {
+std::int32_t hold_name(const Name& name, const char* directory, bool other_users, HeldName& out) {
   Places places;
   std::int32_t result = collect_places(directory, places);
   if (result != VDSET_OK) return result;
@@ -148,7 +156,7 @@ std::int32_t hold_name(const Name& name, const char* directory, HeldName& out) {
   out.stem = stem_of(name);
   error = port::directory_lock(out.directory);
   if (error == 0) {
-    result = take_name(name, out);
+    result = take_name(name, out, other_users);
     port::directory_unlock(out.directory);
   } else {
     result = fail(VDSET_E_UNEXPECTED, "directory %s: somebody holds its lock: %s",
@@ -191,8 +199,13 @@ Found find_name(const Name& name, const char* directory, std::int64_t deadline_n
     places.create[i] = false;
     const int error = open_place(places, i, at);
     if (error != 0) {
-      if (first_error == 0 && (places.explicit_place || error == -EPERM)) first_error = error;
+      if (first_error == 0 && (places.explicit_place || error == -EPERM || is_want(error)))
+        first_error = error;
       continue;
+    }
+    if (port::directory_lock(at) == 0) {  // Or else the next one cleans.
+      port::nodes_clean(at);
+      port::directory_unlock(at);
     }
     const bool here = port::node_is_held(at, stem.text);
     if (here && found.descriptor >= 0) {
@@ -224,6 +237,7 @@ Found find_name(const Name& name, const char* directory, std::int64_t deadline_n
     return {fail(VDSET_E_SECURITY, "set %s: this user may not connect to it", name.text), -1, {}};
   if (socket == -ETIMEDOUT)
     return {fail(VDSET_E_TIMEOUT, "set %s: it does not take connections", name.text), -1, {}};
+  if (is_want(socket)) return {fail_system(socket, "cannot connect to the set"), -1, {}};
   return {fail(VDSET_E_INVALID, "set %s: cannot connect: %s", name.text, std::strerror(-socket)),
           -1,
           {}};

@@ -32,7 +32,9 @@ struct HeldName {
   int lock = -1;
   int listener = -1;
 };
-std::int32_t hold_name(const Name& name, const char* directory, HeldName& out);
+/// `other_users`: the socket may be connected to by all who can reach the directory; whom the set
+/// admits is decided by the kernel's word for who they are.
+std::int32_t hold_name(const Name& name, const char* directory, bool other_users, HeldName& out);
 /// Removes the nodes; the name is free when it returns. Idempotent.
 void free_name(HeldName& held);
 /// In a forked child: only closes.

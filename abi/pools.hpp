@@ -29,6 +29,14 @@ class Pools {
     return 0;
   }
 
+  /// Undoes the last add, before anybody was told of it; the descriptor is closed.
+  void drop_last() {
+    const std::uint32_t last = map().count() - 1;
+    current_.store(&versions_[last], std::memory_order_release);
+    port::memory_unmap(mappings_[last]);
+    port::close_descriptor(descriptors_[last]);
+  }
+
   int descriptor(std::uint32_t pool) const { return descriptors_[pool]; }
 
   void close() {

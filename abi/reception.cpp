@@ -78,8 +78,8 @@ void Reception::accept_one() {
   if (socket == -EMFILE || socket == -ENFILE) {
     // Nobody can be let in now: do not spin on a listener that stays readable.
     library::unwatch(listener_watch_);
-    if (role_->deadline_ns > port::now_ns() + exhausted_pause_ns)
-      role_->deadline_ns = port::now_ns() + exhausted_pause_ns;
+    resume_ns_ = port::now_ns() + exhausted_pause_ns;
+    update_deadline();
     return;
   }
   if (socket < 0) return;
@@ -126,14 +126,16 @@ void Reception::forget(std::uint32_t i, bool keep_socket) {
 void Reception::tick(std::int64_t now_ns) {
   for (std::uint32_t i = 0; i < waiting_max; ++i)
     if (waiting_[i].socket >= 0 && waiting_[i].deadline_ns <= now_ns) forget(i, false);
-  if (listener_ >= 0 && listener_watch_ < 0)
+  if (listener_ >= 0 && listener_watch_ < 0 && resume_ns_ <= now_ns) {
     listener_watch_ = library::watch(*role_, listener_, first_tag_);
+    resume_ns_ = listener_watch_ < 0 ? now_ns + exhausted_pause_ns : port::never;
+  }
   update_deadline();
 }
 
 void Reception::update_deadline() {
   if (role_ == nullptr) return;
-  role_->deadline_ns = port::never;
+  role_->deadline_ns = listener_ >= 0 ? resume_ns_ : port::never;
   for (const Waiting& at : waiting_)
     if (at.socket >= 0 && at.deadline_ns < role_->deadline_ns) role_->deadline_ns = at.deadline_ns;
 }

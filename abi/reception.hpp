@@ -54,6 +54,7 @@ class Reception {
   std::uint32_t first_tag_ = 0;
   AccessPolicy access_{};
   void (*admit_)(Role&, const Visitor&) = nullptr;
+  std::int64_t resume_ns_ = port::never;  // Out of descriptors: when to listen again.
   Waiting waiting_[waiting_max];
 };
 

@@ -264,11 +264,12 @@ int add_pool(vdset_server& server, const vdset_server::Request& request) {
     port::close_descriptor(descriptor);
     return error;
   }
-  // A seal that fails leaves the pool usable only by this process: say so rather than share what
-  // can be cut away.
   error = port::memory_seal(
       descriptor, read_only ? port::Seal::fixed_size_and_writers : port::Seal::fixed_size);
-  if (error != 0) return error;
+  if (error != 0) {
+    server.pools.drop_last();  // Rather than share what can be cut away.
+    return error;
+  }
   server.buffers.add_pool(atomics, plan, seed);
   return 0;
 }
@@ -421,8 +422,8 @@ bool is_over(vdset_server& server) {
   const std::uint32_t requested = core::abort_requested(atomics, *server.wake);
   if (requested != 0) {
     const auto word = core::AbortWord::unpack(requested);
-    // The words of whoever asked travel by message; the library thread may have recorded them
-    // already.
+    // The words of whoever asked were sent before the word was stored.
+    read_news(server, word.participant);
     abort_server(server, word.reason, word.participant, "SignalAbort", 0);
     return state_of(server) == SetState::aborted;
   }
@@ -524,6 +525,7 @@ int32_t vdset_server_begin_configuration(vdset_server* server,
   server->wake.publish(reinterpret_cast<core::WakeWords*>(server->w.base));
   result = publish_parts(*server);
   if (result != VDSET_OK) {
+    read_news(*server, core::primary_index);
     abort_server(*server, VDSET_CALL_NONE, core::server_index, "the parts could not be passed",
                  result);
     return result;

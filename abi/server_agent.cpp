@@ -192,7 +192,7 @@ int32_t vdset_server_run_completion_agent(vdset_server* server) {
   for (;;) {
     const bool over = is_over(*server) || server->closing.load();
     if (serve_all(*server, over, false)) server->finished_in_interval = true;
-    if (server->aborted.load()) return fail_aborted(*server);
+    if (over && server->aborted.load()) return fail_aborted(*server);
     if (over || has_ended(*server)) return VDSET_OK;
     wait_for_work(*server, port::never);
   }
@@ -214,7 +214,7 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
       *out = pop_pulled(*server);
       return VDSET_OK;
     }
-    if (server->aborted.load()) return fail_aborted(*server);
+    if (over && server->aborted.load()) return fail_aborted(*server);
     if (over || has_ended(*server)) return VDSET_E_CLOSE;
     if (port::now_ns() >= deadline) return VDSET_E_TIMEOUT;
     wait_for_work(*server, deadline);

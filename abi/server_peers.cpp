@@ -52,15 +52,13 @@ void forget_peer(vdset_server& server, std::uint32_t i) {
 
 // ---- The end of a consumer
 
-/// Buffers that the gone process had fetched: the kernel may still write into them for it. Dead:
-/// new pages, the contents
-/// kept when the client only reads them. Alive: out of use while the set lives.
-void secure_buffers(vdset_server& server, vdset_server_device& device, bool dead) {
+/// Buffers that a dead process had fetched: the kernel may still write into them for it. They get
+/// new pages, with the contents when the client only reads them.
+void renew_buffers(vdset_server& server, vdset_server_device& device) {
   device.device.for_each_held(atomics, [&](std::uint32_t opcode, std::uint32_t handle) {
     if (handle == 0) return;
     const std::uint32_t slot = server.codec.slot(handle);
     const port::Locked guard(server.pool_lock);
-    if (!dead) return server.buffers.quarantine(atomics, slot, device.consumer);
     const core::PoolMap& map = server.pools.map();
     const std::uint32_t pool = map.pool_of(slot);
     const core::PoolPlan& plan = map.plan(pool);
@@ -80,21 +78,39 @@ void secure_buffers(vdset_server& server, vdset_server_device& device, bool dead
   });
 }
 
+/// Who left alive may still touch what it had fetched: out of use while the set lives. True: there
+/// was some. `first`: where the sweep's results begin.
+bool quarantine_failed(vdset_server& server, vdset_server_device& device, std::uint32_t first) {
+  bool any = false;
+  const port::Locked guard(server.pool_lock);
+  for (std::uint32_t i = first; i < device.swept.count; ++i) {
+    if (device.swept.items[i].result.code != core::code_operation_aborted) continue;
+    any = true;
+    const auto& pending = *static_cast<vdset_server_device::Pending*>(device.swept.items[i].cookie);
+    if (pending.slot != core::no_slot)
+      server.buffers.quarantine(atomics, pending.slot, device.consumer);
+  }
+  return any;
+}
+
 /// The consumer of a device is gone: its commands fail or are offered, the device can be opened
-/// again, on a fresh part C.
-void lose_consumer(vdset_server& server, vdset_server_device& device, bool dead) {
+/// again, on a fresh part C. True: it lives and had fetched commands.
+bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead) {
   const port::Locked guard(device.lock);
+  if (server.aborted.load()) return true;  // The agent ends all with 995; nothing is reused.
   port::Mapping fresh;
   int descriptor = -1;
   if (make_client_part(server, fresh, descriptor) != 0) {
     abort_server(server, VDSET_CALL_NONE, core::server_index,
                  "no memory to take a device back from a process that ended", 0);
-    return;
+    return true;
   }
-  secure_buffers(server, device, dead);
+  if (dead) renew_buffers(server, device);
+  const std::uint32_t first = device.swept.count;
   const core::ClientPart c = core::client_part(fresh.span(), server.geometry);
   const bool hand_over = (server.geometry.options & core::option_hand_over) != 0 && dead;
   device.device.sweep(atomics, hand_over, c.lines, *c.header, device.swept);
+  const bool held = !dead && quarantine_failed(server, device, first);
   port::memory_unmap(device.c);
   port::close_descriptor(device.c_descriptor);
   device.c = fresh;
@@ -108,14 +124,20 @@ void lose_consumer(vdset_server& server, vdset_server_device& device, bool dead)
   if (device.swept.corrupt)
     abort_server(server, VDSET_CALL_POISONED, core::server_index, "a command word that cannot be",
                  0);
+  ring_device_bell(server, device.index);  // Who was taken for gone, but sleeps, learns of it.
+  return held;
 }
 
-void lose_devices(vdset_server& server, std::uint32_t participant, bool dead) {
+/// True: it had fetched commands.
+bool lose_devices(vdset_server& server, std::uint32_t participant, bool dead) {
+  bool held = false;
   for (vdset_server_device* device : server.devices)
-    if (device != nullptr && device->consumer == participant) lose_consumer(server, *device, dead);
+    if (device != nullptr && device->consumer == participant)
+      held |= lose_consumer(server, *device, dead);
   ring_set_bell(server);
   core::force_bell(atomics, server.wake->agent.event);
   port::wake_word(server.wake->agent.event);
+  return held;
 }
 
 /// The process is gone, by the kernel's word.
@@ -123,6 +145,8 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
   if (peer.role == core::Role::primary) {
     abort_server(server, VDSET_CALL_DIED, i, "the primary client's process died", 0);
+    if (server.wake != nullptr)
+      lose_devices(server, i, true);  // After the end: what it left undone.
   } else {
     peer.state = ParticipantState::dead;
     publish_peer(server, i);
@@ -135,17 +159,16 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
 /// free at once.
 void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
   Peer& peer = server.peers[i];
-  if (is_dead_process(peer)) return lose_dead(server, i);
+  if (polite ? is_dead_process(peer) : library::is_dead_after_hangup(peer.pidfd))
+    return lose_dead(server, i);
   close_sockets(peer);
   if (peer.role == core::Role::primary) {
     abort_server(server, polite ? VDSET_CALL_CLOSE : VDSET_CALL_LEFT, i,
                  "the primary client closed the set before its end", 0);
+    if (server.wake != nullptr) lose_devices(server, i, false);
     return;  // Its end is still watched.
   }
-  bool held = false;
-  for (vdset_server_device* device : server.devices)
-    held = held || (device != nullptr && device->consumer == i);
-  lose_devices(server, i, false);
+  const bool held = lose_devices(server, i, false);
   if (polite && !held) return forget_peer(server, i);
   peer.state = ParticipantState::left;
   publish_peer(server, i);
@@ -158,6 +181,16 @@ std::int32_t refuse_device(Message& answer, std::int32_t result, const char* why
   return result;
 }
 
+/// Whether a device of that name was closed before any client opened it: it may be, to learn CLOSE.
+bool has_unopened(vdset_server& server, const Name& name) {
+  for (std::uint32_t i = 0; i < server.geometry.device_count; ++i) {
+    vdset_server_device& device = *server.devices[i];
+    const port::Locked guard(device.lock);
+    if (device.name == name && device.epoch == 0) return true;
+  }
+  return false;
+}
+
 /// OpenDevice of a client (ambiguities A1 and A4 of the semantics).
 std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const Name& name,
                           Message& answer, int& descriptor) {
@@ -166,6 +199,8 @@ std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const
     return refuse_device(answer, VDSET_E_ABORT, "the set was aborted");
   if (state < core::SetState::initializing)
     return refuse_device(answer, VDSET_E_PROTOCOL, "the set is not configured yet");
+  if (state == core::SetState::terminated && !has_unopened(server, name))
+    return refuse_device(answer, VDSET_E_PROTOCOL, "the set has ended");
   std::uint32_t unnamed = 0, free = 0;
   for (std::uint32_t i = 0; i < server.geometry.device_count; ++i) {
     vdset_server_device& device = *server.devices[i];
@@ -309,6 +344,15 @@ void admit_to_server(Role& role, const Visitor& visitor) {
 
 }  // namespace
 
+void read_news(vdset_server& server, std::uint32_t participant) {
+  const port::Locked guard(library::lock());
+  if (participant == core::server_index || participant >= core::participants_max) return;
+  Peer& peer = server.peers[participant];
+  // Bounded: what one socket can hold.
+  for (int i = 0; i < 64 && peer.socket >= 0 && port::wait_readable(peer.socket, 0) == 1; ++i)
+    read_peer(server, participant, false);
+}
+
 int make_client_part(const vdset_server& server, port::Mapping& c, int& descriptor) {
   const std::uint32_t bytes = server.geometry.c_bytes();
   descriptor = port::memory_create(bytes);
@@ -365,6 +409,8 @@ void server_tick(Role& role, std::int64_t now_ns) {
     message.kind = MessageKind::abort;
     message.result = static_cast<std::int32_t>(record.code);
     message.a = record.call;
+    message.b = record.role;
+    message.c = record.pid;
     message.set_text(record.text, record.text_bytes);
   }
   const Peer& primary = server.peers[core::primary_index];

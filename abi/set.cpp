@@ -29,7 +29,7 @@ vdset_set& of(Role& role) {
 
 /// The server is gone: an abort, unless the set had ended; then answer whoever knocks.
 void lose_server(vdset_set& set) {
-  const bool died = set.server_pidfd >= 0 && port::wait_readable(set.server_pidfd, 0) == 1;
+  const bool died = library::is_dead_after_hangup(set.server_pidfd);
   if (set.control_watch >= 0) library::unwatch(set.control_watch);
   if (set.server_watch >= 0) library::unwatch(set.server_watch);
   port::close_descriptor(set.control_socket);
@@ -51,8 +51,11 @@ void take_parts(vdset_set& set, const Message& message, Descriptors& parts) {
   // it.
   set.alive_place = port::alive_map(parts.at[1], 0);
   set.request_socket = parts.take(2);
-  if (attach(set, parts, message.a, set.server_pid) != VDSET_OK) {
-    abort_set(set, VDSET_CALL_POISONED, core::server_index, vdset_last_error(), VDSET_E_UNEXPECTED);
+  const std::int32_t attached = attach(set, parts, message.a, set.server_pid);
+  if (attached != VDSET_OK) {
+    const bool want = attached == VDSET_E_MEMORY;  // This process's own trouble.
+    abort_set(set, want ? VDSET_CALL_NONE : VDSET_CALL_POISONED,
+              want ? core::primary_index : core::server_index, vdset_last_error(), attached);
     return lose_server(set);
   }
   constexpr auto byte = static_cast<std::uint32_t>(offsetof(core::WakeWords, primary_alive));
@@ -72,10 +75,16 @@ void read_control(vdset_set& set) {
   if (message.kind != MessageKind::abort) return;
   char text[message_text_bytes_max + 1] = {};
   std::memcpy(text, message.text, message.text_bytes);
-  abort_set(set, message.a, core::server_index, text, message.result);
+  take_abort(set, make_record(static_cast<core::Role>(message.b), message.c, message.a,
+                              message.result, text));
 }
 
 }  // namespace
+
+void read_news(vdset_set& set) {
+  const port::Locked guard(library::lock());
+  if (set.control_socket >= 0) read_control(set);
+}
 
 static void admit_to_primary(Role& role, const Visitor& visitor) {
   vdset_set& set = of(role);
@@ -252,7 +261,9 @@ void dispose(vdset_set& set) {
 }
 
 std::int32_t start_primary(vdset_set& set, const char* directory) {
-  std::int32_t result = hold_name(set.name, directory, set.held);
+  std::int32_t result =
+      hold_name(set.name, directory,
+                set.terms.access.uid_count > 0 || set.terms.access.has_gid != 0, set.held);
   if (result != VDSET_OK) return result;
   if (set.held.directory.group && set.terms.access.has_gid == 0) {
     set.terms.access.has_gid = 1;
@@ -339,10 +350,11 @@ bool has_open_devices(const vdset_set& set) {
 }
 
 void say_goodbye(vdset_set& set) {
-  if (set.request_socket < 0) return;
   Message leave;
   leave.kind = MessageKind::leave;
-  send_message(set.request_socket, leave);
+  const port::Locked guard(library::lock());
+  if (set.control_socket >= 0) send_message(set.control_socket, leave);
+  if (!set.primary && set.request_socket >= 0) send_message(set.request_socket, leave);
 }
 
 /// Wakes the threads that wait in calls of this object and waits until they have left.

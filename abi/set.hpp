@@ -139,8 +139,12 @@ bool is_over(vdset_set& set);
 /// Latches and spreads an abort that this process found or made.
 void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, const char* text,
                std::int32_t code);
+/// Latches an abort that the server tells of, with its record.
+void take_abort(vdset_set& set, const core::AbortRecord& record);
 /// ABORT with the reason in words.
 std::int32_t fail_aborted(vdset_set& set);
+/// Takes in what the server has sent to a primary, without waiting for the library thread.
+void read_news(vdset_set& set);
 /// Maps S and W, judges them, and lets everybody go on. Takes the descriptors it needs. 0 or a
 /// result code.
 std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
@@ -149,9 +153,11 @@ std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
 /// (not yet), ABORT, MEMORY.
 std::int32_t sync_configuration(vdset_set& set);
 /// Maps pools that were added. OK, MEMORY, ABORT.
-std::int32_t sync_pools(vdset_set& set);
+std::int32_t sync_pools(vdset_set& set, std::int64_t deadline_ns = port::never);
 /// Asks the server and waits for the answer, an abort or its end. OK with `answer`, or ABORT,
 /// UNEXPECTED.
-std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors);
+/// TIMEOUT at the deadline: only for questions whose late answer may be dropped.
+std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors,
+                 std::int64_t deadline_ns = port::never);
 
 }  // namespace vdset

@@ -37,7 +37,7 @@ int map_part(Descriptors& parts, std::size_t i, std::uint64_t bytes, bool writab
   return error;
 }
 
-std::int32_t map_pool(vdset_set& set, std::uint32_t pool) {
+std::int32_t map_pool(vdset_set& set, std::uint32_t pool, std::int64_t deadline_ns) {
   const core::PoolMap& map = set.pools.map();
   const core::PoolPlan plan = core::read_pool(atomics, set.view.header->pools[pool]);
   if (!core::is_pool_sound(plan, map.slot_total(), set.agreed.prefix_zone_bytes,
@@ -50,7 +50,7 @@ std::int32_t map_pool(vdset_set& set, std::uint32_t pool) {
   Descriptors descriptors;
   question.kind = MessageKind::map_pool;
   question.a = pool;
-  const std::int32_t asked = ask(set, question, answer, descriptors);
+  const std::int32_t asked = ask(set, question, answer, descriptors, deadline_ns);
   if (asked != VDSET_OK) return asked;
   if (answer.kind != MessageKind::pool || answer.result != VDSET_OK)
     return fail(VDSET_E_MEMORY, "pool %u: the server could not pass it on", pool);
@@ -88,6 +88,19 @@ void wake_everybody(core::WakeWords& wake, std::uint32_t device_count) {
   }
 }
 
+/// Tells everybody of an abort that is latched here.
+static void spread(vdset_set& set, std::uint32_t call, std::uint32_t participant) {
+  if (is_attached(set)) {
+    core::request_abort(atomics, *set.wake, call, participant);
+    wake_everybody(*set.wake, set.geometry.device_count);
+  } else {
+    std::uint32_t waiting = static_cast<std::uint32_t>(Phase::waiting);
+    __atomic_compare_exchange_n(&set.phase.value, &waiting, static_cast<std::uint32_t>(Phase::over),
+                                false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    port::wake_word(set.phase);
+  }
+}
+
 void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, const char* text,
                std::int32_t code) {
   if (set.aborted.load(std::memory_order_acquire) != 0) return;
@@ -105,15 +118,14 @@ void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, co
   latch(set, core::AbortWord{true, call, participant}.pack());
   // The words reach everybody even if the server is stopped; the message carries the text to a
   // server that runs.
-  if (is_attached(set)) {
-    core::request_abort(atomics, *set.wake, call, participant);
-    wake_everybody(*set.wake, set.geometry.device_count);
-  } else {
-    std::uint32_t waiting = static_cast<std::uint32_t>(Phase::waiting);
-    __atomic_compare_exchange_n(&set.phase.value, &waiting, static_cast<std::uint32_t>(Phase::over),
-                                false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-    port::wake_word(set.phase);
-  }
+  spread(set, call, participant);
+}
+
+void take_abort(vdset_set& set, const core::AbortRecord& record) {
+  if (set.aborted.load(std::memory_order_acquire) != 0) return;
+  keep_own_record(set, record);
+  latch(set, core::AbortWord{true, record.call, core::server_index}.pack());
+  spread(set, record.call, core::server_index);
 }
 
 bool is_over(vdset_set& set) {
@@ -181,7 +193,8 @@ std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
   return VDSET_OK;
 }
 
-std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors) {
+std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors,
+                 std::int64_t deadline_ns) {
   const port::Locked guard(set.request_lock);
   if (set.request_socket < 0)
     return fail(VDSET_E_UNEXPECTED, "set %s: no way to ask the server", set.name.text);
@@ -190,17 +203,23 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
   int error = sent;
   while (error == 0) {
     // In slices, so that an abort ends it even when the server is stopped.
-    const int got = port::wait_readable(set.request_socket, slice_end(port::never));
+    const int got = port::wait_readable(set.request_socket, slice_end(deadline_ns));
     if (is_over(set)) return fail_aborted(set);
     if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
+    if (got <= 0 && port::now_ns() >= deadline_ns)
+      return fail(VDSET_E_TIMEOUT, "set %s: the server does not answer", set.name.text);
     if (got <= 0) continue;
     error = receive_message(set.request_socket, answer, descriptors);
+    if (error == -EMFILE)
+      return fail(VDSET_E_MEMORY, "set %s: no free descriptor for what the server passed",
+                  set.name.text);
     if (error == -EAGAIN)
       error = 0;
     else if (error == 0 && answer.request == question.request)
       return VDSET_OK;
   }
   if (is_over(set)) return fail_aborted(set);
+  if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
   if (core::read_state(atomics, *set.view.header) == core::SetState::terminated)
     return fail(VDSET_E_PROTOCOL, "set %s: its server has closed it", set.name.text);
   abort_set(set, VDSET_CALL_LEFT, core::server_index, "the server let go of its socket", 0);
@@ -225,7 +244,7 @@ std::int32_t sync_configuration(vdset_set& set) {
   return VDSET_OK;
 }
 
-std::int32_t sync_pools(vdset_set& set) {
+std::int32_t sync_pools(vdset_set& set, std::int64_t deadline_ns) {
   const std::int32_t configured = sync_configuration(set);
   if (configured != VDSET_OK) return configured;
   const port::Locked guard(set.grow_lock);
@@ -236,7 +255,7 @@ std::int32_t sync_pools(vdset_set& set) {
     return fail_aborted(set);
   }
   while (set.pools.map().count() < count) {
-    const std::int32_t mapped = map_pool(set, set.pools.map().count());
+    const std::int32_t mapped = map_pool(set, set.pools.map().count(), deadline_ns);
     if (mapped != VDSET_OK) return mapped;
   }
   return VDSET_OK;

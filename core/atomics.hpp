@@ -24,9 +24,9 @@ enum class Order : std::uint8_t { relaxed, acquire, release, seq_cst };
 enum class Site : std::uint8_t {
   // Command ring, server side (core/server_ring.hpp).
   post_fence, post_fields, post_sequence, reap_word, reap_results, ready_word,
-  recall_word, recall_cas, sweep_word, sweep_cas, sweep_gate,
+  recall_word, recall_cas, sweep_evict, sweep_word, sweep_cas, sweep_gate,
   // Command ring, client side (core/client_ring.hpp).
-  take_sequence, take_word, take_gate, take_peek, take_cas, take_fields, take_fence, take_recheck,
+  take_sequence, take_evicted, take_word, take_gate, take_peek, take_cas, take_fields, take_fence, take_recheck,
   ready_sequence, claim_word, claim_cas, complete_results, complete_gate, complete_cas,
   // Doorbells (core/doorbell.hpp).
   bell_check, bell_bump, bell_force, bell_arm, bell_disarm, bell_watch,
@@ -60,11 +60,15 @@ inline constexpr SiteRow site_table[] = {
     {Site::recall_word, Order::relaxed, "recall_word", "-", "expected value of recall_cas"},
     {Site::recall_cas, Order::relaxed, "recall_cas", "-",
      "arbitrates only: nothing of the line is read, post_fence orders the refill"},
+    {Site::sweep_evict, Order::relaxed, "sweep_evict", "-",
+     "what is posted later carries it (command_published); what was posted is exchanged"},
     {Site::sweep_word, Order::relaxed, "sweep_word", "-", "expected value of sweep_cas"},
     {Site::sweep_cas, Order::relaxed, "sweep_cas", "-",
-     "the kernel's death notice orders the dead one's stores; post_fence orders the refill"},
+     "arbitrates, also against one that left and lives; post_fence orders the refill"},
     {Site::sweep_gate, Order::relaxed, "sweep_gate", "-", "before the grant to the next opener"},
     {Site::take_sequence, Order::acquire, "take_sequence", "command_published", "post_sequence"},
+    {Site::take_evicted, Order::relaxed, "take_evicted", "-",
+     "after take_sequence saw the lap; lines posted before were exchanged"},
     {Site::take_word, Order::relaxed, "take_word", "-", "expected value of take_cas"},
     {Site::take_gate, Order::relaxed, "take_gate", "-",
      "own process wrote it, or command_published carries it back"},

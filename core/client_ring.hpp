@@ -60,6 +60,8 @@ class ClientRing {
       // Edge command_published: fields and buffer of the lap are visible.
       const std::uint32_t sequence =
           a.template load<Site::take_sequence>(line.sequence) & generation_mask;
+      // After take_sequence: a command posted since the eviction shows it.
+      if (is_evicted(a)) return Take::evicted;
       if (generation_distance(sequence, at.lap) < 0) return Take::empty;
       std::uint32_t found = a.template load<Site::take_word>(word);
       if (sequence != at.lap || is_past(found, at.lap)) {
@@ -89,6 +91,7 @@ class ClientRing {
 
   /// The consumer's re-check before it sleeps: whether take() would get or skip something.
   [[nodiscard]] bool ready(A& a) const {
+    if (is_evicted(a)) return true;
     const RingPosition at = ring_position(head_, depth_);
     const SubmissionLine& line = submissions_[at.line];
     // Edge sleep: after arm_bell; pairs with post_sequence.
@@ -142,6 +145,9 @@ class ClientRing {
     const bool offered = word.generation == lap && word.state == CommandState::offered;
     return generation_distance(word.generation, lap) >= 0 && !offered;
   }
+
+  /// Whether the server gave the device to somebody else: this process left, or was taken for dead.
+  bool is_evicted(A& a) const { return a.template load<Site::take_evicted>(header_->evicted) != 0; }
 
   /// IO-ERROR: while the gate is closed only ClearError is delivered; the rest is about to be
   /// recalled.

@@ -143,8 +143,9 @@ static_assert(sizeof(AliveWord) == 16);
 
 /// First line of a part C.
 struct ClientHeader {
-  Word gate;  // +0: gate_open or gate_io_error.
-  Word reserved[15];
+  Word gate;     // +0: gate_open or gate_io_error.
+  Word evicted;  // +4: not 0: the server has taken the device back; this part leads nowhere.
+  Word reserved[14];
 };
 static_assert(sizeof(ClientHeader) == line_bytes);
 

@@ -146,7 +146,7 @@ template <class A>
   if (s.size() < sizeof(ServerHeader)) return Verdict::too_short;
   const auto& h = *reinterpret_cast<const ServerHeader*>(s.data());
   const auto get = [&a](const Word& word) { return a.template load<Site::fields_read>(word); };
-  if (get(h.byte_order) == 0x04030201u) return Verdict::foreign_byte_order;
+  if (get(h.byte_order) != byte_order_mark) return Verdict::foreign_byte_order;
   if (get(h.magic[0]) != magic_0 || get(h.magic[1]) != magic_1) return Verdict::foreign_magic;
   if (get(h.layout_version) >> 16 != layout_version >> 16) return Verdict::foreign_version;
   Geometry g{get(h.device_count), get(h.queue_depth), get(h.page_bytes),

@@ -70,14 +70,7 @@ class ServerDevice {
     for (std::uint32_t i = 0; i < depth && ring_.outstanding_count() > 0; ++i) {
       const std::uint32_t line = (ring_.tail() + i) & (depth - 1);
       if (!ring_.is_outstanding(line)) continue;
-      const std::uint32_t opcode = ring_.opcode(line);
-      Completion result{};
-      if (ring_.reap(a, line, result) == Reaped::pending) continue;
-      out.add(cookies_[line], result);
-      if (result.code != code_success)
-        enter_io_error(a, out);
-      else if (opcode == opcode_clear_error && phase_ == DevicePhase::io_error)
-        phase_ = DevicePhase::active;
+      if (collect(a, line, out)) enter_io_error(a, out);
     }
     post_held(a, out);
   }
@@ -98,20 +91,35 @@ class ServerDevice {
   void sweep(A& a, bool hand_over, gsl::span<CompletionLine> fresh, ClientHeader& fresh_header,
              FinishedList& out) {
     poll(a, out);
-    const std::uint32_t before = out.count;
+    a.template store<Site::sweep_evict>(header_->evicted, 1);
+    bool failed = false;
     for (std::uint32_t i = 0; i < ring_.depth(); ++i) {
       const std::uint32_t line = (ring_.tail() + i) & (ring_.depth() - 1);
       if (!ring_.is_outstanding(line)) continue;
-      const Swept swept = ring_.sweep(a, line, hand_over && phase_ == DevicePhase::active);
-      if (swept == Swept::failed) out.add(cookies_[line], {code_operation_aborted, 0, 0});
-      out.corrupt |= swept == Swept::corrupt;
+      switch (ring_.sweep(a, line, hand_over && phase_ == DevicePhase::active)) {
+        case Swept::finished:  // Since poll: it left, and lives.
+          failed |= collect(a, line, out);
+          break;
+        case Swept::failed:
+          out.add(cookies_[line], {code_operation_aborted, 0, 0});
+          failed = true;
+          break;
+        case Swept::corrupt: out.corrupt = true; break;
+        case Swept::queued:
+        case Swept::offered: break;
+      }
     }
-    if (out.count > before) enter_io_error(a, out);
     ring_.adopt(a, fresh);
     header_ = &fresh_header;
+    // In the fresh part: in the old one every line says FAILED.
+    if (failed) enter_io_error(a, out);
     a.template store<Site::sweep_gate>(header_->gate,
                                        phase_ == DevicePhase::io_error ? gate_io_error : gate_open);
-    post_held(a, out);
+    // A closed device is never opened again: nobody is left to end what is under way.
+    if (phase_ == DevicePhase::closed)
+      abandon(out);
+    else
+      post_held(a, out);
   }
 
   /// After an abort: every outstanding command is final with 995, whatever its client does. Touches
@@ -136,16 +144,33 @@ class ServerDevice {
     out.ring_device = true;
   }
 
+  /// Takes note of one command if it is final. True: it ended with an error.
+  bool collect(A& a, std::uint32_t line, FinishedList& out) {
+    const std::uint32_t opcode = ring_.opcode(line);
+    Completion result{};
+    if (ring_.reap(a, line, result) == Reaped::pending) return false;
+    out.add(cookies_[line], result);
+    if (result.code != code_success) return true;
+    if (opcode == opcode_clear_error && phase_ == DevicePhase::io_error)
+      phase_ = DevicePhase::active;
+    return false;
+  }
+
   /// VDI 8.3: what is queued and was not fetched ends with 1117, unseen by the client; ClearError
   /// alone is left.
   void enter_io_error(A& a, FinishedList& out) {
     if (phase_ == DevicePhase::active) phase_ = DevicePhase::io_error;
     for (std::uint32_t i = 0; i < ring_.depth(); ++i) {
       const std::uint32_t line = (ring_.tail() + i) & (ring_.depth() - 1);
-      if (!ring_.is_outstanding(line) || ring_.opcode(line) == opcode_clear_error) continue;
+      if (!ring_.is_outstanding(line)) continue;
+      const bool clear = ring_.opcode(line) == opcode_clear_error;
       switch (ring_.recall(a, line)) {
         case Recalled::recalled:
-          out.add(cookies_[line], {code_io_device, 0, 0});
+          // A ClearError sent before the server knew of the error waits for the fetched ones, too.
+          if (clear && held_ == nullptr)
+            held_ = cookies_[line];
+          else
+            out.add(cookies_[line], {code_io_device, 0, 0});
           out.ring_device = true;
           break;
         case Recalled::corrupt: out.corrupt = true; break;

@@ -15,7 +15,7 @@ namespace vdset::core {
 
 enum class Reaped : std::uint8_t { pending, done };
 enum class Recalled : std::uint8_t { recalled, delivered, corrupt };
-enum class Swept : std::uint8_t { untouched, failed, offered, corrupt };
+enum class Swept : std::uint8_t { queued, finished, failed, offered, corrupt };
 
 template <class A>
 class ServerRing {
@@ -55,7 +55,7 @@ class ServerRing {
     Expects(can_post());
     const RingPosition at = ring_position(tail_, depth_);
     SubmissionLine& line = submissions_[at.line];
-    shadow_[at.line] = {at.lap, command.opcode, command.handle, command.size};
+    shadow_[at.line] = {at.lap, command.opcode, command.handle, command.size, false};
     outstanding_[at.line / 32] |= 1u << (at.line % 32);
     ++outstanding_count_;
     ++tail_;
@@ -143,24 +143,32 @@ class ServerRing {
            (word.state == CommandState::taken || word.state == CommandState::completing);
   }
 
-  /// Repairs one outstanding command whose consumer is gone: fetched and not finished, it fails
-  /// (and is forgotten), or is
-  /// offered to the next opener. DONE ones are left to reap, unfetched ones stay queued.
-  /// Idempotent. Who is named in the word does
-  /// not matter: only that consumer had the part C.
+  /// Takes one outstanding command from a consumer that is gone, by one exchange, so that the
+  /// consumer, should it live (it left), can from here on neither fetch nor finish it. Finished
+  /// ones are left to reap; fetched and not finished, it fails (and is forgotten) or will be
+  /// offered to the next opener; not fetched, it stays queued for the next one. Idempotent. Who is
+  /// named in the word does not matter: only that consumer had the part C.
   [[nodiscard]] Swept sweep(A& a, std::uint32_t line, bool hand_over) {
     Expects(is_outstanding(line));
-    const std::uint32_t lap = shadow_[line].lap;
+    Shadow& asked = shadow_[line];
     std::uint32_t found = a.template load<Site::sweep_word>(completions_[line].command);
     for (std::uint32_t tries = 0; tries < cas_tries_max; ++tries) {
       const auto word = CommandWord::unpack(found);
-      const bool held = word.state == CommandState::taken || word.state == CommandState::completing;
-      if (word.generation != lap || !held) return Swept::untouched;
-      const CommandWord repaired{hand_over ? CommandState::offered : CommandState::failed,
-                                 server_index, lap};
+      const bool posted = generation_distance(asked.lap, word.generation) == 1;
+      if (!posted && word.generation != asked.lap) return Swept::corrupt;
+      if (!posted && word.state == CommandState::done) return Swept::finished;
+      const bool held =
+          !posted && (word.state == CommandState::taken || word.state == CommandState::completing);
+      // FAILED: swept before. OFFERED: the consumer that is gone did not fetch it.
+      const bool queued =
+          posted || word.state == CommandState::failed || word.state == CommandState::offered;
+      if (!held && !queued) return Swept::corrupt;
+      const CommandWord taken_back{CommandState::failed, server_index, asked.lap};
       if (!a.template compare_exchange<Site::sweep_cas>(completions_[line].command, found,
-                                                        repaired.pack()))
+                                                        taken_back.pack()))
         continue;
+      if (queued) return Swept::queued;
+      asked.offered = hand_over;
       if (!hand_over) forget(line);
       return hand_over ? Swept::offered : Swept::failed;
     }
@@ -168,20 +176,16 @@ class ServerRing {
   }
 
   /// Moves to a fresh part C, written from the shadow: nothing that the last consumer (or whom it
-  /// lent its
-  /// mapping) stores from here on can reach a later one. Call after sweep, before the next grant.
+  /// lent its mapping) stores from here on can reach a later one. Call after sweep, before the next
+  /// grant.
   void adopt(A& a, gsl::span<CompletionLine> fresh) {
     Expects(fresh.size() == completions_.size());
     for (std::uint32_t line = 0; line < depth_; ++line) {
-      const std::uint32_t lap = shadow_[line].lap;
-      CommandWord word{CommandState::idle, nobody, lap};
-      if (is_outstanding(line)) {
-        const auto old =
-            CommandWord::unpack(a.template load<Site::sweep_word>(completions_[line].command));
-        const bool offered = old.state == CommandState::offered && old.generation == lap;
-        word = offered ? CommandWord{CommandState::offered, server_index, lap}
-                       : CommandWord{CommandState::idle, nobody, lap - 1};
-      }
+      const Shadow& asked = shadow_[line];
+      CommandWord word{CommandState::idle, nobody, asked.lap};
+      if (is_outstanding(line))
+        word = asked.offered ? CommandWord{CommandState::offered, server_index, asked.lap}
+                             : CommandWord{CommandState::idle, nobody, asked.lap - 1};
       a.template store<Site::fields_write>(fresh[line].command, word.pack());
     }
     completions_ = fresh;
@@ -202,6 +206,7 @@ class ServerRing {
     std::uint32_t opcode;
     std::uint32_t handle;
     std::uint32_t size;
+    bool offered;  // A consumer that is gone had it; the next one is told.
   };
 
   gsl::span<SubmissionLine> submissions_;

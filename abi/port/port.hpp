@@ -110,7 +110,8 @@ bool node_is_held(const Directory& directory, const char* stem);
 void node_remove(const Directory& directory, const char* stem, bool socket);
 /// Removes nodes of names that nobody holds; bounded.
 void nodes_clean(const Directory& directory);
-int socket_listen(const Directory& directory, const char* stem);  // Listener at stem.sock.
+int socket_listen(const Directory& directory, const char* stem,
+                  bool other_users);  // Listener at stem.sock.
 int socket_connect(const Directory& directory, const char* stem, std::int64_t deadline_ns);
 int socket_accept(int listener);
 int socket_make_pair(int out[2]);
@@ -192,6 +193,8 @@ inline constexpr std::uint32_t has_waiters = 0x80000000u;  // FUTEX_WAITERS.
 /// Adopts the calling thread as the one whose end is announced. Once per thread, before enlist.
 int alive_start();
 void alive_stop();
+/// In a forked child, where none of its memory is.
+void alive_forget();
 /// Maps the page of `descriptor` at `offset` (a multiple of the page) for enlisting; returns its
 /// place, or -errno (at most 256).
 int alive_map(int descriptor, std::uint64_t offset);

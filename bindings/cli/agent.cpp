@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "child.hpp"
 #include "engine_set.hpp"
@@ -24,16 +25,11 @@ TapeAnswer run_command(DeviceTape& tape, const vdset_command& command) {
   switch (command.code) {
     case VDSET_COMMAND_WRITE:
       return tape.write({bytes, size_bytes}, (command.flags & VDSET_COMMAND_REDELIVERED) != 0);
-    case VDSET_COMMAND_READ:
-      return tape.read({bytes, size_bytes});
-    case VDSET_COMMAND_FLUSH:
-      return tape.sync();
-    case VDSET_COMMAND_COMPLETE:
-      return tape.finish();
-    case VDSET_COMMAND_CLEAR_ERROR:
-      return {VDSET_SUCCESS, 0};
-    default:
-      return {VDSET_ERROR_NOT_SUPPORTED, 0};
+    case VDSET_COMMAND_READ: return tape.read({bytes, size_bytes});
+    case VDSET_COMMAND_FLUSH: return tape.sync();
+    case VDSET_COMMAND_COMPLETE: return tape.finish();
+    case VDSET_COMMAND_CLEAR_ERROR: return {VDSET_SUCCESS, 0};
+    default: return {VDSET_ERROR_NOT_SUPPORTED, 0};
   }
 }
 
@@ -47,7 +43,8 @@ Counts serve_alone(vdset_device* device, const DeviceTask& task) {
     if (result != VDSET_OK) fail_vdset(result, "cannot fetch a command", task.device_name);
     counts.commands += 1;
     const TapeAnswer answer = run_command(tape, *command);
-    result = vdset_device_complete_command(device, command, answer.completion_code, answer.bytes, 0);
+    result =
+        vdset_device_complete_command(device, command, answer.completion_code, answer.bytes, 0);
     // The file's failure first: the server may have aborted the set because of it.
     if (tape.failure()) throw *tape.failure();
     if (result != VDSET_OK) fail_vdset(result, "cannot complete a command", task.device_name);
@@ -85,17 +82,19 @@ vdset_device* open_device(vdset_set* set, const DeviceTask& task) {
     pollfd parent = {control_descriptor, 0, 0};
     if (::poll(&parent, 1, reopen_wait_ms) > 0) break;
   }
-  fail_vdset(result, "cannot open the device", task.device_name);
+  fail_in_child(result, "cannot open the device", task.device_name);
 }
 
 JoinedSet::JoinedSet(const std::string& name) {
   vdset_join_options options = {};
   options.struct_bytes = sizeof options;
   const std::int32_t result = vdset_set_open_in_secondary(name.c_str(), &options, &set_);
-  if (result != VDSET_OK) fail_vdset(result, "cannot join the set", name);
+  if (result != VDSET_OK) fail_in_child(result, "cannot join the set", name);
 }
 
-JoinedSet::~JoinedSet() { vdset_set_close(set_); }
+JoinedSet::~JoinedSet() {
+  vdset_set_close(set_);
+}
 
 int run_secondary(const Arguments& arguments) {
   DeviceTask task;
@@ -105,14 +104,21 @@ int run_secondary(const Arguments& arguments) {
   task.expects_complete = arguments.flag("is_backup");
   task.is_reopened = arguments.flag("is_reopened");
   task.link_descriptor = arguments.flag("has_worker") ? link_descriptor : -1;
+  const bool hands_over = arguments.flag("hands_over");
   // The file is this process's only without a worker.
   const bool owns_file = task.tape.is_backup && task.link_descriptor < 0;
   begin_child("vdset-device", owns_file ? task.tape.path : "");
   return run_child_role([&](ControlSender& control) {
     const JoinedSet set(set_name);
-    vdset_device* device = open_device(set.get(), task);
-    const Counts counts = serve_device(set.get(), device, task);
-    control.done(counts);
+    try {
+      vdset_device* device = open_device(set.get(), task);
+      control.done(serve_device(set.get(), device, task));
+    } catch (const Failure& failure) {
+      if (!hands_over) throw;
+      // Closing the set would fail the commands that were fetched; dying hands them over.
+      control.failure(failure);
+      ::_exit(static_cast<int>(failure.code()));
+    }
   });
 }
 

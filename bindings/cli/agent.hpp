@@ -1,5 +1,5 @@
-// agent.hpp: the client role for one device: fetch commands, do them on the device's file, complete them. The same
-// loop runs in a thread of the primary and in a secondary process.
+// agent.hpp: the client role for one device: fetch commands, do them on the device's file, complete
+// them. The same loop runs in a thread of the primary and in a secondary process.
 #pragma once
 #include <vdset.h>
 

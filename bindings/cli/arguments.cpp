@@ -58,7 +58,8 @@ std::uint32_t Arguments::number_32(const std::string& key) const {
 
 std::vector<std::string> Arguments::words() const {
   std::vector<std::string> words;
-  for (const auto& [key, value] : values_) words.push_back(key + "=" + value);
+  for (const auto& [key, value] : values_)
+    words.push_back(key + "=" + value);
   return words;
 }
 

@@ -24,7 +24,8 @@ template <typename Visit>
 void list_directory(const std::string& path, Visit visit) {
   DIR* directory = ::opendir(path.c_str());
   if (directory == nullptr) fail_errno(errno, "cannot list the directory", path);
-  while (const dirent* entry = ::readdir(directory)) visit(std::string(entry->d_name));
+  while (const dirent* entry = ::readdir(directory))
+    visit(std::string(entry->d_name));
   ::closedir(directory);
 }
 
@@ -33,7 +34,8 @@ int device_index_of(const std::string& name) {
   int index = -1;
   int end = 0;
   if (std::sscanf(name.c_str(), "device-%3d.vdset%n", &index, &end) != 1) return -1;
-  if (end == 0 || index < 0 || name != device_file_name(static_cast<std::uint32_t>(index))) return -1;
+  if (end == 0 || index < 0 || name != device_file_name(static_cast<std::uint32_t>(index)))
+    return -1;
   return index;
 }
 
@@ -70,14 +72,17 @@ NewBackup::NewBackup(const std::string& path, bool replaces) : path_(path) {
            "choose another directory, or replace it with --force");
     }
     // Only a vdset that was killed leaves these behind: the lock says that none is at work.
-    for (std::uint32_t i = 0; i < devices_count_max; ++i) ::unlink(temporary_path(i).c_str());
+    for (std::uint32_t i = 0; i < devices_count_max; ++i)
+      ::unlink(temporary_path(i).c_str());
   } catch (...) {
     if (is_made_) ::rmdir(path.c_str());
     throw;
   }
 }
 
-NewBackup::~NewBackup() { discard(); }
+NewBackup::~NewBackup() {
+  discard();
+}
 
 std::string NewBackup::temporary_path(std::uint32_t device_index) const {
   return fmt::format("{}/.{}.tmp", path_, device_file_name(device_index));
@@ -86,7 +91,8 @@ std::string NewBackup::temporary_path(std::uint32_t device_index) const {
 void NewBackup::discard() {
   if (is_settled_) return;
   is_settled_ = true;
-  for (std::uint32_t i = 0; i < devices_count_max; ++i) ::unlink(temporary_path(i).c_str());
+  for (std::uint32_t i = 0; i < devices_count_max; ++i)
+    ::unlink(temporary_path(i).c_str());
   if (is_made_) ::rmdir(path_.c_str());
 }
 
@@ -96,7 +102,8 @@ void NewBackup::commit(std::uint32_t devices_count) {
     const std::string path = fmt::format("{}/{}", path_, device_file_name(i));
     if (::rename(temporary_path(i).c_str(), path.c_str()) != 0) {
       const int error_number = errno;
-      // Of an older backup nothing can be brought back; a new directory can be as if nothing had been.
+      // Of an older backup nothing can be brought back; a new directory can be as if nothing had
+      // been.
       for (std::uint32_t j = 0; older.empty() && j < i; ++j) {
         ::unlink(fmt::format("{}/{}", path_, device_file_name(j)).c_str());
       }
@@ -128,8 +135,9 @@ void check_belongs(const DeviceFileHeader& header, const DeviceFileHeader& first
                    std::uint32_t index, const std::string& path) {
   const char* remedy = "put the files of one backup together, each under its own name";
   if (header.device_index != index) {
-    fail(ExitCode::bad_input, fmt::format("this file is device {}, its name says {}",
-                                          header.device_index, index), path, remedy);
+    fail(ExitCode::bad_input,
+         fmt::format("this file is device {}, its name says {}", header.device_index, index), path,
+         remedy);
   }
   if (header.backup != first.backup || header.device_count != first.device_count) {
     fail(ExitCode::bad_input, "device file of another backup", path, remedy);
@@ -162,7 +170,8 @@ FoundBackup find_backup(const std::string& path) {
   if (found.paths.size() < found.first.device_count) {
     const auto missing = static_cast<std::uint32_t>(found.paths.size());
     fail(ExitCode::bad_input,
-         fmt::format("a device file is missing (device {} of {})", missing, found.first.device_count),
+         fmt::format("a device file is missing (device {} of {})", missing,
+                     found.first.device_count),
          fmt::format("{}/{}", path, device_file_name(missing)), "put it back, or use another copy");
   }
   return found;

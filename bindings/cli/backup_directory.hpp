@@ -1,5 +1,5 @@
-// backup_directory.hpp: the directory that holds a backup, one file per device. A backup appears in it as a whole,
-// in the end, or not at all.
+// backup_directory.hpp: the directory that holds a backup, one file per device. A backup appears in
+// it as a whole, in the end, or not at all.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -35,7 +35,8 @@ class NewBackup {
   bool is_settled_ = false;
 };
 
-/// A backup found in a directory: every device's file is there and has a believable header of one backup.
+/// A backup found in a directory: every device's file is there and has a believable header of one
+/// backup.
 struct FoundBackup {
   Descriptor directory;  // Holds a shared lock against backups into the same place.
   std::vector<std::string> paths;

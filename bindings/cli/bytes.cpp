@@ -50,16 +50,22 @@ Uuid parse_uuid(const std::string& text) {
   return uuid;
 }
 
-std::uint64_t checksum_of(ByteSpan bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+std::uint64_t checksum_of(ByteSpan bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
 
 Checksum::Checksum() : state_(XXH3_createState()) {
   if (state_ == nullptr) throw std::bad_alloc();
   reset();
 }
 
-Checksum::~Checksum() { XXH3_freeState(static_cast<XXH3_state_t*>(state_)); }
+Checksum::~Checksum() {
+  XXH3_freeState(static_cast<XXH3_state_t*>(state_));
+}
 
-void Checksum::reset() { XXH3_64bits_reset(static_cast<XXH3_state_t*>(state_)); }
+void Checksum::reset() {
+  XXH3_64bits_reset(static_cast<XXH3_state_t*>(state_));
+}
 
 void Checksum::add(ByteSpan bytes) {
   XXH3_64bits_update(static_cast<XXH3_state_t*>(state_), bytes.data(), bytes.size());

@@ -12,19 +12,23 @@ using ByteSpan = std::span<const std::uint8_t>;
 using MutableByteSpan = std::span<std::uint8_t>;
 
 inline void put_u32(std::uint8_t* at, std::uint32_t value) {
-  for (int i = 0; i < 4; ++i) at[i] = static_cast<std::uint8_t>(value >> (8 * i));
+  for (int i = 0; i < 4; ++i)
+    at[i] = static_cast<std::uint8_t>(value >> (8 * i));
 }
 inline void put_u64(std::uint8_t* at, std::uint64_t value) {
-  for (int i = 0; i < 8; ++i) at[i] = static_cast<std::uint8_t>(value >> (8 * i));
+  for (int i = 0; i < 8; ++i)
+    at[i] = static_cast<std::uint8_t>(value >> (8 * i));
 }
 inline std::uint32_t get_u32(const std::uint8_t* at) {
   std::uint32_t value = 0;
-  for (int i = 0; i < 4; ++i) value |= static_cast<std::uint32_t>(at[i]) << (8 * i);
+  for (int i = 0; i < 4; ++i)
+    value |= static_cast<std::uint32_t>(at[i]) << (8 * i);
   return value;
 }
 inline std::uint64_t get_u64(const std::uint8_t* at) {
   std::uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) value |= static_cast<std::uint64_t>(at[i]) << (8 * i);
+  for (int i = 0; i < 8; ++i)
+    value |= static_cast<std::uint64_t>(at[i]) << (8 * i);
   return value;
 }
 

@@ -5,9 +5,9 @@
 #include <fmt/core.h>
 #include <linux/close_range.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,12 +63,13 @@ Child start_child(ChildSpec spec) {
   Child child;
   SocketPair pair = make_socket_pair();
   std::vector<std::string> texts = {"vdset", spec.command};
-  for (std::string& word : spec.arguments.words()) texts.push_back(std::move(word));
+  for (std::string& word : spec.arguments.words())
+    texts.push_back(std::move(word));
   std::vector<char*> words;
-  for (std::string& text : texts) words.push_back(text.data());
+  for (std::string& text : texts)
+    words.push_back(text.data());
   words.push_back(nullptr);
-  const Descriptor control(
-      ::fcntl(pair.second.number(), F_DUPFD_CLOEXEC, parked_descriptor_min));
+  const Descriptor control(::fcntl(pair.second.number(), F_DUPFD_CLOEXEC, parked_descriptor_min));
   const Descriptor link(spec.link_descriptor < 0 ? -1
                                                  : ::fcntl(spec.link_descriptor, F_DUPFD_CLOEXEC,
                                                            parked_descriptor_min));
@@ -84,7 +85,8 @@ Child start_child(ChildSpec spec) {
   child.spec = std::move(spec);
   child.spec.link_descriptor = -1;
   // Not reaped yet, so the number cannot mean anybody else.
-  child.pid_descriptor = Descriptor(::pidfd_open(pid, 0));
+  // By number: glibc 2.36 declares pidfd_open without extern "C".
+  child.pid_descriptor = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!child.pid_descriptor.is_open()) {
     const int error_number = errno;
     ::kill(pid, SIGKILL);

@@ -1,5 +1,5 @@
-// child.hpp: starting a child process (fork, then exec of this very program: never an inherited mapping),
-// and what the parent keeps about it until it is reaped.
+// child.hpp: starting a child process (fork, then exec of this very program: never an inherited
+// mapping), and what the parent keeps about it until it is reaped.
 #pragma once
 #include <sys/types.h>
 
@@ -14,9 +14,9 @@
 namespace cli {
 
 struct ChildSpec {
-  std::string command;       // The hidden subcommand, "__engine-backup" ...
-  std::string role;          // As the user reads it: "engine", "secondary", "worker".
-  int device_index = -1;     // -1: of no device.
+  std::string command;    // The hidden subcommand, "__engine-backup" ...
+  std::string role;       // As the user reads it: "engine", "secondary", "worker".
+  int device_index = -1;  // -1: of no device.
   Arguments arguments;
   int link_descriptor = -1;  // Becomes link_descriptor in the child; -1 none. Stays the caller's.
 };
@@ -39,7 +39,8 @@ struct Child {
   std::string name() const;
 };
 
-/// Starts a child. Call from the main thread: the child gets SIGTERM when the *thread* that made it ends.
+/// Starts a child. Call from the main thread: the child gets SIGTERM when the *thread* that made it
+/// ends.
 Child start_child(ChildSpec spec);
 
 /// Waits for the end of a child that is ending, and reaps it.

@@ -28,8 +28,7 @@ ConductorPlan plan_backup(const BackupOptions& options) {
   plan.engine.block_bytes = parse_block_size(options.block_size);
   plan.engine.max_transfer_bytes =
       parse_max_transfer_size(transfer.empty() ? default_max_transfer_size : transfer);
-  plan.engine.buffers_count =
-      choose_buffer_count(options.set.buffer_count, options.devices_count);
+  plan.engine.buffers_count = choose_buffer_count(options.set.buffer_count, options.devices_count);
   plan.engine.set_name = choose_set_name(options.set.set_name);
   plan.engine.backup = random_uuid();
   plan.uses_processes = options.set.uses_processes;
@@ -51,8 +50,8 @@ void plan_tapes(ConductorPlan& plan, const NewBackup& directory, Codec codec) {
   tape.header.codec = codec;
   tape.header.block_bytes = plan.engine.block_bytes;
   tape.header.chunk_bytes_max = plan.engine.max_transfer_bytes;
-  tape.header.created_unix_ns = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  tape.header.created_unix_ns =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   tape.header.set_name = plan.engine.set_name;
   for (std::uint32_t i = 0; i < plan.engine.devices_count; ++i) {
     tape.header.device_index = i;

@@ -22,8 +22,8 @@ ConductorPlan plan_restore(const RestoreOptions& options, const FoundBackup& bac
   plan.engine.devices_count = backup.first.device_count;
   plan.engine.block_bytes = backup.first.block_bytes;
   // Reads as large as the backup's Writes let a worker decompress each chunk in place.
-  plan.engine.max_transfer_bytes = static_cast<std::uint32_t>(
-      round_up(backup.first.chunk_bytes_max, transfer_bytes_unit));
+  plan.engine.max_transfer_bytes =
+      static_cast<std::uint32_t>(round_up(backup.first.chunk_bytes_max, transfer_bytes_unit));
   if (!options.set.max_transfer_size.empty()) {
     plan.engine.max_transfer_bytes = parse_max_transfer_size(options.set.max_transfer_size);
   }

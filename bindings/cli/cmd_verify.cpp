@@ -1,5 +1,5 @@
-// cmd_verify.cpp: vdset verify: reads every byte of a backup once and checks every checksum, every total and the
-// order of all blocks, without a set and without a database.
+// cmd_verify.cpp: vdset verify: reads every byte of a backup once and checks every checksum, every
+// total and the order of all blocks, without a set and without a database.
 #include <fmt/core.h>
 
 #include <chrono>
@@ -64,7 +64,8 @@ std::string device_json(const DeviceVerdict& verdict) {
 void print_json(const VerifyOptions& options, const FoundBackup& backup,
                 const std::vector<DeviceVerdict>& verdicts, const Failure* failure) {
   JsonArray devices;
-  for (const DeviceVerdict& verdict : verdicts) devices.add_raw(device_json(verdict));
+  for (const DeviceVerdict& verdict : verdicts)
+    devices.add_raw(device_json(verdict));
   JsonObject object;
   object.add("command", "verify").add("ok", failure == nullptr);
   if (failure != nullptr) {
@@ -88,9 +89,8 @@ void print_text(const VerifyOptions& options, const FoundBackup& backup,
   std::printf("%s\n", fmt::format("{} is whole: {} in {} blocks on {} devices, {} stored ({}), "
                                   "{:.2f} s",
                                   options.directory, size_text(trailer.database_bytes),
-                                  trailer.sequence, verdicts.size(),
-                                  size_text(backup.files_bytes), codec_name(backup.first.codec),
-                                  seconds)
+                                  trailer.sequence, verdicts.size(), size_text(backup.files_bytes),
+                                  codec_name(backup.first.codec), seconds)
                           .c_str());
 }
 
@@ -109,7 +109,8 @@ std::optional<Failure> judge(const std::vector<DeviceVerdict>& verdicts) {
   }
   if (first) return first;
   std::vector<DeviceSummary> summaries;
-  for (const DeviceVerdict& verdict : verdicts) summaries.push_back(verdict.summary);
+  for (const DeviceVerdict& verdict : verdicts)
+    summaries.push_back(verdict.summary);
   try {
     judge_set(summaries);
   } catch (const Failure& failure) {

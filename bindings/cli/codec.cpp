@@ -13,7 +13,9 @@ constexpr int compression_level = 1;
 constexpr int window_log_max = 22;
 }  // namespace
 
-const char* codec_name(Codec codec) { return codec == Codec::zstd ? "zstd" : "none"; }
+const char* codec_name(Codec codec) {
+  return codec == Codec::zstd ? "zstd" : "none";
+}
 
 Compressor::Compressor() : context_(ZSTD_createCCtx()) {
   if (context_ == nullptr) throw std::bad_alloc();
@@ -23,7 +25,9 @@ Compressor::Compressor() : context_(ZSTD_createCCtx()) {
   ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 0);
 }
 
-Compressor::~Compressor() { ZSTD_freeCCtx(static_cast<ZSTD_CCtx*>(context_)); }
+Compressor::~Compressor() {
+  ZSTD_freeCCtx(static_cast<ZSTD_CCtx*>(context_));
+}
 
 std::size_t Compressor::compress(ByteSpan raw, MutableByteSpan out) {
   const std::size_t result = ZSTD_compress2(static_cast<ZSTD_CCtx*>(context_), out.data(),
@@ -36,7 +40,9 @@ Decompressor::Decompressor() : context_(ZSTD_createDCtx()) {
   ZSTD_DCtx_setParameter(static_cast<ZSTD_DCtx*>(context_), ZSTD_d_windowLogMax, window_log_max);
 }
 
-Decompressor::~Decompressor() { ZSTD_freeDCtx(static_cast<ZSTD_DCtx*>(context_)); }
+Decompressor::~Decompressor() {
+  ZSTD_freeDCtx(static_cast<ZSTD_DCtx*>(context_));
+}
 
 bool Decompressor::decompress(ByteSpan stored, MutableByteSpan out) {
   const std::size_t result = ZSTD_decompressDCtx(static_cast<ZSTD_DCtx*>(context_), out.data(),

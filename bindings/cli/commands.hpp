@@ -1,5 +1,5 @@
-// commands.hpp: what the user can ask for. main.cpp fills these from the command line; text that has
-// a unit or a meaning of its own is judged in options.cpp.
+// commands.hpp: what the user can ask for. main.cpp fills these from the command line; text that
+// has a unit or a meaning of its own is judged in options.cpp.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,8 +8,8 @@ namespace cli {
 
 /// What backup and restore share.
 struct SetOptions {
-  std::string set_name;           // "": vdset-UUID.
-  std::string max_transfer_size;  // "": the default.
+  std::string set_name;            // "": vdset-UUID.
+  std::string max_transfer_size;   // "": the default.
   std::uint32_t buffer_count = 0;  // 0: the default.
   bool uses_processes = false;
   bool wants_json = false;

@@ -1,4 +1,5 @@
-// conductor.cpp: starting the processes of a run, and the report; watching is in conductor_watch.cpp.
+// conductor.cpp: starting the processes of a run, and the report; watching is in
+// conductor_watch.cpp.
 #include "conductor.hpp"
 
 #include <fmt/core.h>
@@ -10,23 +11,25 @@
 namespace cli {
 
 namespace {
-// The engine answers well within it, or dies; waiting in slices keeps an abort from being the only way out.
+// The engine answers well within it, or dies; waiting in slices keeps an abort from being the only
+// way out.
 constexpr std::int64_t configuration_slice_ns = 1'000'000'000;
 }  // namespace
 
-Conductor::Conductor(const ConductorPlan& plan, const SignalGate& signals,
-                     ProgressDisplay& display)
+Conductor::Conductor(const ConductorPlan& plan, const SignalGate& signals, ProgressDisplay& display)
     : plan_(plan),
       signals_(signals),
       display_(display),
       replacements_(plan.engine.devices_count, 0) {}
 
 Conductor::~Conductor() {
-  for (Child& child : children_) kill_child(child);
+  for (Child& child : children_)
+    kill_child(child);
   for (Child& child : children_) {
     if (!child.is_reaped) reap_child(child);
   }
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_)
+    thread.join();
   if (set_ != nullptr) vdset_set_close(set_);
 }
 
@@ -65,8 +68,7 @@ void Conductor::create_set() {
          "choose another with --name, or wait for the other to end");
   }
   if (result == VDSET_E_INVALID) {
-    fail(ExitCode::usage, "not a name for a set", name,
-         "use 1 to 255 bytes without backslash");
+    fail(ExitCode::usage, "not a name for a set", name, "use 1 to 255 bytes without backslash");
   }
   if (result != VDSET_OK) fail_vdset(result, "cannot make the set", name);
 }
@@ -104,7 +106,8 @@ void Conductor::start_waiting_for_configuration() {
     vdset_config config = {};
     config.struct_bytes = sizeof config;
     std::int32_t result = VDSET_E_TIMEOUT;
-    // The event loop watches the engine meanwhile; its death, or a failure, ends this wait by an abort.
+    // The event loop watches the engine meanwhile; its death, or a failure, ends this wait by an
+    // abort.
     while (result == VDSET_E_TIMEOUT) {
       result = vdset_set_get_configuration(set_, configuration_slice_ns, &config);
     }
@@ -119,7 +122,8 @@ void Conductor::start_waiting_for_configuration() {
 
 void Conductor::start_devices() {
   has_started_devices_ = true;
-  for (std::uint32_t i = 0; i < plan_.engine.devices_count; ++i) start_pair(i, false);
+  for (std::uint32_t i = 0; i < plan_.engine.devices_count; ++i)
+    start_pair(i, false);
 }
 
 void Conductor::start_pair(std::uint32_t index, bool is_resumed) {
@@ -173,13 +177,15 @@ void Conductor::start_worker(std::uint32_t index, bool is_resumed, const Descrip
 }
 
 void Conductor::start_secondary(std::uint32_t index, bool is_resumed, const Descriptor* link) {
-  // With a worker the file is the worker's, and "resumed" only means that the device is opened again.
+  // With a worker the file is the worker's, and "resumed" only means that the device is opened
+  // again.
   const bool resumes = is_resumed && (link != nullptr || can_resume(plan_.tapes[index].path));
   ChildSpec spec = device_spec(plan_, index, resumes);
   spec.command = "__secondary";
   spec.role = "secondary";
   spec.arguments.set("has_worker", link != nullptr ? 1 : 0);
   spec.arguments.set("is_reopened", is_resumed ? 1 : 0);
+  spec.arguments.set("hands_over", plan_.hands_over ? 1 : 0);
   spec.link_descriptor = link != nullptr ? link->number() : -1;
   children_.push_back(start_child(std::move(spec)));
 }
@@ -209,6 +215,7 @@ RunReport Conductor::make_report() {
   report.writers_go_on = writers_go_on_;
   report.replaced_count = replaced_count_;
   report.config = config_;
+  report.database_bytes = total_bytes_;
   report.processes.push_back(
       {"primary", -1, static_cast<long>(::getpid()), thread_counts_, measure_memory()});
   report.handles = thread_counts_.handles;
@@ -219,7 +226,6 @@ RunReport Conductor::make_report() {
     report.processes.push_back({child.spec.role, child.spec.device_index,
                                 static_cast<long>(child.pid), done.counts, done.memory});
     if (child.spec.role == "engine") {
-      report.database_bytes = done.counts.payload_bytes;
       report.commands = done.counts.commands;
       continue;
     }

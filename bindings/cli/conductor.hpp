@@ -1,5 +1,6 @@
-// conductor.hpp: the parent of a backup or restore: primary client of the set, parent of the engine, of the
-// secondaries and of the workers. It starts them, watches them, blames the right one, and never hangs.
+// conductor.hpp: the parent of a backup or restore: primary client of the set, parent of the
+// engine, of the secondaries and of the workers. It starts them, watches them, blames the right
+// one, and never hangs.
 #pragma once
 #include <vdset.h>
 
@@ -24,12 +25,12 @@ struct ConductorPlan {
   bool is_backup = false;
   EngineOptions engine;
   std::string engine_command;
-  Arguments engine_extra;           // What only this kind of engine needs.
-  std::vector<TapeOptions> tapes;   // One per device.
-  bool uses_processes = false;      // One secondary per device; else a thread of this process.
-  bool uses_workers = false;        // One worker per device.
-  bool hands_over = false;          // A killed secondary or worker is replaced.
-  std::function<void()> clean_up;   // Removes what was made; for an end without return.
+  Arguments engine_extra;          // What only this kind of engine needs.
+  std::vector<TapeOptions> tapes;  // One per device.
+  bool uses_processes = false;     // One secondary per device; else a thread of this process.
+  bool uses_workers = false;       // One worker per device.
+  bool hands_over = false;         // A killed secondary or worker is replaced.
+  std::function<void()> clean_up;  // Removes what was made; for an end without return.
 };
 
 /// One process of the finished run.
@@ -96,7 +97,7 @@ class Conductor {
   ProgressDisplay& display_;
   Bell bell_;
   vdset_set* set_ = nullptr;
-  std::deque<Child> children_;  // Stable addresses.
+  std::deque<Child> children_;               // Stable addresses.
   std::vector<std::uint32_t> replacements_;  // Per device, how often its pair was replaced.
   std::uint64_t total_bytes_ = 0;
   bool writers_go_on_ = false;

@@ -1,4 +1,5 @@
-// conductor_watch.cpp: watching the processes of a run, deciding what their ends mean, and ending in order.
+// conductor_watch.cpp: watching the processes of a run, deciding what their ends mean, and ending
+// in order.
 #include <fmt/core.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,7 +21,8 @@ using std::chrono::steady_clock;
 // After an abort every process ends by itself; the promise is that all is over within a second.
 constexpr milliseconds grace_for_children{600};
 constexpr milliseconds grace_for_threads{2000};
-constexpr std::uint32_t replacements_max = 8;  // Per device: a worker that always dies must not go on for ever.
+// Per device: a worker that always dies must not go on for ever.
+constexpr std::uint32_t replacements_max = 8;
 
 bool was_killed(const Child& child) {
   return child.is_reaped && child.wait_code != CLD_EXITED && !child.killed_by_us;
@@ -71,13 +73,15 @@ bool Conductor::has_failed() {
 void Conductor::watch_once(int timeout_ms) {
   const Events events = wait_events(signals_, bell_, children_, timeout_ms);
   if (events.signal != 0) {
-    record(Failure(ExitCode::aborted,
-                   fmt::format("stopped by signal {} ({}): vdset (pid {}); nothing was kept, run it "
-                               "again",
-                               events.signal, ::strsignal(events.signal), ::getpid()),
-                   Cause::death));
+    record(
+        Failure(ExitCode::aborted,
+                fmt::format("stopped by signal {} ({}): vdset (pid {}); nothing was kept, run it "
+                            "again",
+                            events.signal, ::strsignal(events.signal), ::getpid()),
+                Cause::death));
   }
-  for (Child* child : events.with_message) read_messages(*child);
+  for (Child* child : events.with_message)
+    read_messages(*child);
   for (Child* child : events.ended) {
     if (child->is_reaped) continue;  // With its partner, a moment ago.
     read_messages(*child);
@@ -107,22 +111,18 @@ void Conductor::take_message(Child& child, const ControlMessage& message) {
       writers_go_on_ = (message.flags & 1) != 0;
       display_.set_total(message.count);
       if (plan_.is_backup && !writers_go_on_) {
-        display_.note("the database has a rollback journal, not WAL: its writers wait until it is read");
+        display_.note(
+            "the database has a rollback journal, not WAL: its writers wait until it is read");
       }
       break;
-    case ControlKind::note:
-      display_.note(message.text);
-      break;
-    case ControlKind::progress:
-      display_.update(message.count);
-      break;
-    case ControlKind::done:
-      child.done = message;
-      break;
+    case ControlKind::note: display_.note(message.text); break;
+    case ControlKind::progress: display_.update(message.count); break;
+    case ControlKind::done: child.done = message; break;
     case ControlKind::failure: {
       child.has_reported_failure = true;
       const auto cause = static_cast<Cause>(message.cause);
-      // In a set that hands over, only its end tells whether it fell with its partner: see judge_pair.
+      // In a set that hands over, only its end tells whether it fell with its partner: see
+      // judge_pair.
       child.reported.emplace(static_cast<ExitCode>(message.code), message.text, cause);
       const bool may_be_replaced = plan_.hands_over && child.spec.device_index >= 0;
       if (!may_be_replaced || cause != Cause::consequence) record(*child.reported);
@@ -157,8 +157,8 @@ void Conductor::judge_pair(std::uint32_t index) {
   const bool all_done = std::all_of(pair.begin(), pair.end(),
                                     [](const Child* child) { return child->done.has_value(); });
   if (all_done) return;
-  const auto killed = std::find_if(pair.begin(), pair.end(),
-                                   [](const Child* child) { return was_killed(*child); });
+  const auto killed =
+      std::find_if(pair.begin(), pair.end(), [](const Child* child) { return was_killed(*child); });
   const bool may_replace = !has_failed() && replacements_[index] < replacements_max;
   if (killed != pair.end() && may_replace) {
     display_.note(fmt::format("{} was killed by signal {}; starting a new one in its place",
@@ -175,14 +175,15 @@ void Conductor::judge_pair(std::uint32_t index) {
     return;
   }
   if (killed != pair.end()) record(killed_failure(**killed));
-  const bool all_ended = std::all_of(pair.begin(), pair.end(),
-                                     [](const Child* child) { return child->is_reaped; });
+  const bool all_ended =
+      std::all_of(pair.begin(), pair.end(), [](const Child* child) { return child->is_reaped; });
   for (const Child* child : pair) {
     if (all_ended && child->reported) record(*child->reported);
   }
   if (all_ended && !has_failed()) {
-    record(Failure(ExitCode::internal, fmt::format("a process ended without a word: {}; this is a bug",
-                                                   pair.front()->name())));
+    record(Failure(
+        ExitCode::internal,
+        fmt::format("a process ended without a word: {}; this is a bug", pair.front()->name())));
   }
 }
 
@@ -237,18 +238,18 @@ void Conductor::wind_down() {
 
 Failure Conductor::worst_failure() {
   const std::lock_guard lock(mutex_);
-  const auto worst = std::min_element(
-      failures_.begin(), failures_.end(),
-      [](const Failure& a, const Failure& b) { return a.cause() < b.cause(); });
+  const auto worst =
+      std::min_element(failures_.begin(), failures_.end(),
+                       [](const Failure& a, const Failure& b) { return a.cause() < b.cause(); });
   if (worst->cause() != Cause::consequence || set_ == nullptr) return *worst;
   // Nobody we know of began it: perhaps the library knows who did.
   vdset_abort_reason reason = {};
   reason.struct_bytes = sizeof reason;
   if (vdset_set_get_abort_reason(set_, &reason) != VDSET_OK) return *worst;
   const char* roles[] = {"unknown", "server", "primary", "secondary"};
-  return Failure(worst->code(), fmt::format("{} (the set's record: {} with pid {}: {})", worst->text(),
-                                            roles[std::min(reason.role, 3u)], reason.pid,
-                                            reason.text));
+  return Failure(worst->code(),
+                 fmt::format("{} (the set's record: {} with pid {}: {})", worst->text(),
+                             roles[std::min(reason.role, 3u)], reason.pid, reason.text));
 }
 
 }  // namespace cli

@@ -20,7 +20,8 @@ void copy_text(ControlMessage& message, std::string_view text) {
 
 void ControlSender::send(const ControlMessage& message, int flags) {
   // A parent that is gone needs no message: the set's abort ends this process.
-  while (::send(descriptor_, &message, sizeof message, flags | MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  while (::send(descriptor_, &message, sizeof message, flags | MSG_NOSIGNAL) < 0 &&
+         errno == EINTR) {
   }
 }
 

@@ -1,5 +1,6 @@
-// control.hpp: what a child process tells its parent, over a socket pair made at its birth. One packet is
-// one message; a closed socket is not yet a death (the parent has the child's pidfd for that).
+// control.hpp: what a child process tells its parent, over a socket pair made at its birth. One
+// packet is one message; a closed socket is not yet a death (the parent has the child's pidfd for
+// that).
 #pragma once
 #include <cstdint>
 #include <string>

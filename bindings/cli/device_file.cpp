@@ -51,7 +51,8 @@ const char* judge_file_header(const std::uint8_t* at, const DeviceFileHeader& h)
       h.block_bytes > block_bytes_max) {
     return "block size out of range";
   }
-  if (h.chunk_bytes_max == 0 || h.chunk_bytes_max > transfer_bytes_max) return "chunk size out of range";
+  if (h.chunk_bytes_max == 0 || h.chunk_bytes_max > transfer_bytes_max)
+    return "chunk size out of range";
   if (get_u32(at + offset::set_name_bytes) > set_name_bytes_max) return "set name too long";
   return nullptr;
 }
@@ -122,9 +123,9 @@ DeviceFileWriter DeviceFileWriter::resume(const std::string& path) {
 }
 
 void DeviceFileWriter::scan_chunks(std::uint64_t file_bytes) {
-  // Stops at the first frame that is not whole or not of this chain: there the dead process stopped.
-  // The last chunk's bytes may be missing from a whole frame only in a power cut: both were written by one
-  // call, and the redelivered command writes them again anyway.
+  // Stops at the first frame that is not whole or not of this chain: there the dead process
+  // stopped. The last chunk's bytes may be missing from a whole frame only in a power cut: both
+  // were written by one call, and the redelivered command writes them again anyway.
   std::uint8_t bytes[chunk_header_bytes];
   while (offset_ + chunk_header_bytes <= file_bytes) {
     if (read_fully_at(file_.number(), bytes, offset_, path_) != chunk_header_bytes) return;
@@ -184,8 +185,7 @@ void DeviceFileWriter::append(ByteSpan raw) {
     }
   }
   frame.stored_bytes = static_cast<std::uint32_t>(stored.size());
-  frame.stored_checksum =
-      frame.codec == Codec::none ? frame.raw_checksum : checksum_of(stored);
+  frame.stored_checksum = frame.codec == Codec::none ? frame.raw_checksum : checksum_of(stored);
   std::uint8_t bytes[chunk_header_bytes];
   const std::uint64_t chain = encode_chunk_frame(frame, chain_, bytes);
   write_frame_at(file_.number(), bytes, stored, offset_, path_);

@@ -1,6 +1,7 @@
-// device_file.hpp: the agent's file, one per device (docs/stream.md, part 2). The agent is the storage
-// device of this pair of programs: it keeps what it is given, byte for byte, and knows nothing of
-// databases. Chunks are chained by their checksums, so that order and loss are seen here already.
+// device_file.hpp: the agent's file, one per device (docs/stream.md, part 2). The agent is the
+// storage device of this pair of programs: it keeps what it is given, byte for byte, and knows
+// nothing of databases. Chunks are chained by their checksums, so that order and loss are seen here
+// already.
 #pragma once
 #include <deque>
 #include <optional>
@@ -31,7 +32,8 @@ struct DeviceFileHeader {
   std::string set_name;
 };
 
-/// Reads and judges the header of `path`; throws Failure (damaged, or bad input when it is no such file).
+/// Reads and judges the header of `path`; throws Failure (damaged, or bad input when it is no such
+/// file).
 DeviceFileHeader read_device_header(int descriptor, const std::string& path, std::uint64_t& chain);
 
 /// The name of a device's file in a backup directory.
@@ -91,8 +93,9 @@ class DeviceFileReader {
  public:
   explicit DeviceFileReader(const std::string& path);
 
-  /// Fills `out`; fewer bytes only at the end, once the trailer has been checked. Throws Failure on damage;
-  /// `out` may then hold bytes of the damaged chunk. Whole chunks are read or decompressed straight into `out`.
+  /// Fills `out`; fewer bytes only at the end, once the trailer has been checked. Throws Failure on
+  /// damage; `out` may then hold bytes of the damaged chunk. Whole chunks are read or decompressed
+  /// straight into `out`.
   std::size_t read(MutableByteSpan out);
 
   const DeviceFileHeader& header() const { return header_; }

@@ -18,8 +18,8 @@ constexpr char chunk_magic[4] = {'V', 'D', 'C', 'H'};
 constexpr char trailer_magic[4] = {'V', 'D', 'T', 'R'};
 
 namespace offset {  // Of the fields of a frame, in bytes.
-constexpr int magic = 0, codec = 4, raw_bytes = 8, stored_bytes = 12, ordinal = 16, raw_checksum = 24,
-              stored_checksum = 32, chain = 40;
+constexpr int magic = 0, codec = 4, raw_bytes = 8, stored_bytes = 12, ordinal = 16,
+              raw_checksum = 24, stored_checksum = 32, chain = 40;
 }  // namespace offset
 static_assert(offset::chain + 8 == chunk_header_bytes);
 
@@ -48,7 +48,8 @@ std::uint64_t encode_chunk_frame(const ChunkFrame& frame, std::uint64_t chain_be
   return chain;
 }
 
-std::optional<ChunkFrame> decode_chunk_frame(const std::uint8_t* bytes, std::uint64_t chain_before) {
+std::optional<ChunkFrame> decode_chunk_frame(const std::uint8_t* bytes,
+                                             std::uint64_t chain_before) {
   ChunkFrame frame;
   frame.is_trailer = std::memcmp(bytes + offset::magic, trailer_magic, 4) == 0;
   if (!frame.is_trailer && std::memcmp(bytes + offset::magic, chunk_magic, 4) != 0) return {};
@@ -67,8 +68,8 @@ std::optional<ChunkFrame> decode_chunk_frame(const std::uint8_t* bytes, std::uin
   return frame;
 }
 
-void write_frame_at(int descriptor, const std::uint8_t* frame, ByteSpan stored, std::uint64_t offset,
-                    const std::string& path) {
+void write_frame_at(int descriptor, const std::uint8_t* frame, ByteSpan stored,
+                    std::uint64_t offset, const std::string& path) {
   iovec parts[2] = {{const_cast<std::uint8_t*>(frame), chunk_header_bytes},
                     {const_cast<std::uint8_t*>(stored.data()), stored.size()}};
   ssize_t written = -1;

@@ -1,5 +1,6 @@
-// device_frame.hpp: the frame before each chunk of a device file, and the trailer, which has the same
-// size and magic of its own. `chain` covers the frame and, through the previous chain, all before it.
+// device_frame.hpp: the frame before each chunk of a device file, and the trailer, which has the
+// same size and magic of its own. `chain` covers the frame and, through the previous chain, all
+// before it.
 #pragma once
 #include <optional>
 #include <string>
@@ -30,7 +31,7 @@ std::uint64_t encode_chunk_frame(const ChunkFrame& frame, std::uint64_t chain_be
 std::optional<ChunkFrame> decode_chunk_frame(const std::uint8_t* bytes, std::uint64_t chain_before);
 
 /// Frame and chunk with one call when the system takes them so; throws Failure.
-void write_frame_at(int descriptor, const std::uint8_t* frame, ByteSpan stored, std::uint64_t offset,
-                    const std::string& path);
+void write_frame_at(int descriptor, const std::uint8_t* frame, ByteSpan stored,
+                    std::uint64_t offset, const std::string& path);
 
 }  // namespace cli

@@ -18,8 +18,8 @@ DeviceFileReader::DeviceFileReader(const std::string& path)
 }
 
 void DeviceFileReader::fail_damaged(const std::string& what) const {
-  fail(ExitCode::damaged, fmt::format("{} (chunk {}, at byte {})", what, chunks_count_, offset_), path_,
-       "use another copy of this backup");
+  fail(ExitCode::damaged, fmt::format("{} (chunk {}, at byte {})", what, chunks_count_, offset_),
+       path_, "use another copy of this backup");
 }
 
 std::size_t DeviceFileReader::read(MutableByteSpan out) {

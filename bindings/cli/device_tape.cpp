@@ -60,7 +60,8 @@ TapeAnswer DeviceTape::guard(std::int32_t fault_code, Work work) {
 }
 
 TapeAnswer DeviceTape::write(ByteSpan bytes, bool is_redelivered) {
-  // Whatever stops a Write (a full disk first of all), the server's answer to 112 is to give up the backup.
+  // Whatever stops a Write (a full disk first of all), the server's answer to 112 is to give up the
+  // backup.
   return guard(VDSET_ERROR_DISK_FULL, [&]() -> TapeAnswer {
     if (!writer_) return {VDSET_ERROR_NOT_SUPPORTED, 0};
     if (is_resumed_ && is_redelivered) writer_->drop_redelivered(bytes);

@@ -1,6 +1,6 @@
-// device_tape.hpp: one device's file as the storage behind commands: takes and gives bytes, and turns
-// failures into Win32 completion codes for the server. Used by whichever process touches the file: the
-// fetcher itself, or its worker.
+// device_tape.hpp: one device's file as the storage behind commands: takes and gives bytes, and
+// turns failures into Win32 completion codes for the server. Used by whichever process touches the
+// file: the fetcher itself, or its worker.
 #pragma once
 #include <optional>
 

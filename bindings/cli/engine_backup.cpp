@@ -1,5 +1,6 @@
-// engine_backup.cpp: the database engine of a backup: one reader fills buffers from the snapshot, one thread per
-// device sends whichever filled buffer comes next, so the split over devices differs from run to run.
+// engine_backup.cpp: the database engine of a backup: one reader fills buffers from the snapshot,
+// one thread per device sends whichever filled buffer comes next, so the split over devices differs
+// from run to run.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -35,9 +36,10 @@ class BackupEngine {
   BackupEngine(const Arguments& arguments, ControlSender& control)
       : control_(control),
         snapshot_(arguments.text("source")),
-        set_(EngineOptions::from(arguments), VDSET_FEATURE_WRITE_MEDIA),
-        devices_(set_.options().devices_count) {
-    for (Slot& slot : set_.slots()) free_.push_back(&slot);
+        devices_(EngineOptions::from(arguments).devices_count),
+        set_(EngineOptions::from(arguments), VDSET_FEATURE_WRITE_MEDIA) {
+    for (Slot& slot : set_.slots())
+      free_.push_back(&slot);
   }
 
   Counts run();
@@ -73,7 +75,6 @@ class BackupEngine {
 
   ControlSender& control_;
   Snapshot snapshot_;
-  EngineSet set_;
   std::mutex mutex_;  // Guards everything below, except what the reader alone uses.
   std::condition_variable free_changed_;
   std::condition_variable totals_changed_;
@@ -87,6 +88,8 @@ class BackupEngine {
   std::uint64_t next_sequence_ = 0;
   std::uint64_t payload_bytes_ = 0;
   std::chrono::steady_clock::time_point reported_at_;
+  // Last, hence first to go: closing it completes what is outstanding, which needs all the above.
+  EngineSet set_;
 };
 
 Counts BackupEngine::run() {
@@ -98,7 +101,8 @@ Counts BackupEngine::run() {
     threads.emplace_back([this, i] { run_guarded(set_, [this, i] { run_device(i); }); });
   }
   run_guarded(set_, [this] { read_snapshot(); });
-  for (std::thread& thread : threads) thread.join();
+  for (std::thread& thread : threads)
+    thread.join();
   set_.finish();
   Counts counts;
   counts.payload_bytes = payload_bytes_;
@@ -115,7 +119,8 @@ void BackupEngine::read_snapshot() {
   end_block();
   const std::lock_guard lock(mutex_);
   is_read_ = true;
-  for (Device& device : devices_) device.changed.notify_all();
+  for (Device& device : devices_)
+    device.changed.notify_all();
 }
 
 bool BackupEngine::write_page(std::uint64_t offset, ByteSpan page) {
@@ -181,7 +186,8 @@ Slot* BackupEngine::take_free() {
 
 void BackupEngine::run_device(std::uint32_t index) {
   FilledBlock block;
-  while (next_block(index, block)) send_block(index, block);
+  while (next_block(index, block))
+    send_block(index, block);
   wait_for_totals();
   if (set_.is_stopped()) return;
   send_trailer(index);
@@ -226,7 +232,8 @@ std::uint32_t seal_block(BlockHeader& header, std::uint8_t* buffer) {
   std::memset(buffer + used_bytes, 0, header.stored_bytes - used_bytes);
   header.checksum =
       checksum_of({buffer + block_header_bytes, header.stored_bytes - block_header_bytes});
-  encode_block_header(header, std::span<std::uint8_t, block_header_bytes>(buffer, block_header_bytes));
+  encode_block_header(header,
+                      std::span<std::uint8_t, block_header_bytes>(buffer, block_header_bytes));
   return header.stored_bytes;
 }
 
@@ -308,7 +315,8 @@ void BackupEngine::wake_all() {
   const std::lock_guard lock(mutex_);
   free_changed_.notify_all();
   totals_changed_.notify_all();
-  for (Device& device : devices_) device.changed.notify_all();
+  for (Device& device : devices_)
+    device.changed.notify_all();
 }
 
 }  // namespace

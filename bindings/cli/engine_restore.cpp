@@ -1,5 +1,6 @@
-// engine_restore.cpp: the database engine of a restore: one thread per device keeps several Reads under way,
-// checks what comes back and writes it to the temporary file. The parent puts that file in place.
+// engine_restore.cpp: the database engine of a restore: one thread per device keeps several Reads
+// under way, checks what comes back and writes it to the temporary file. The parent puts that file
+// in place.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
@@ -26,8 +27,9 @@ namespace {
 
 constexpr auto progress_interval = std::chrono::milliseconds(100);
 
-// Clients can write to a buffer at any time, even when it is ours. So bytes are copied to private memory first,
-// and what is summed up is what is written to the file. Small pieces keep that memory small.
+// Clients can write to a buffer at any time, even when it is ours. So bytes are copied to private
+// memory first, and what is summed up is what is written to the file. Small pieces keep that memory
+// small.
 constexpr std::size_t private_copy_bytes = 65536;
 
 class RestoreEngine {
@@ -36,8 +38,8 @@ class RestoreEngine {
       : control_(control),
         temporary_path_(arguments.text("temporary")),
         file_(open_file(temporary_path_, O_RDWR | O_CREAT | O_EXCL, "cannot make the file")),
-        set_(EngineOptions::from(arguments), VDSET_FEATURE_READ_MEDIA),
-        devices_(set_.options().devices_count) {
+        devices_(EngineOptions::from(arguments).devices_count),
+        set_(EngineOptions::from(arguments), VDSET_FEATURE_READ_MEDIA) {
     make_devices();
   }
 
@@ -69,7 +71,6 @@ class RestoreEngine {
   ControlSender& control_;
   std::string temporary_path_;
   Descriptor file_;
-  EngineSet set_;
   std::mutex mutex_;  // Guards outstanding and the slots' is_done.
   std::vector<Device> devices_;
   std::once_flag plan_once_;
@@ -77,6 +78,8 @@ class RestoreEngine {
   std::uint64_t payload_bytes_ = 0;
   std::uint64_t database_bytes_ = 0;
   std::chrono::steady_clock::time_point reported_at_;
+  // Last, hence first to go: closing it completes what is outstanding, which needs all the above.
+  EngineSet set_;
 };
 
 void RestoreEngine::make_devices() {
@@ -101,7 +104,8 @@ void RestoreEngine::run() {
   for (std::uint32_t i = 0; i < set_.options().devices_count; ++i) {
     threads.emplace_back([this, i] { run_guarded(set_, [this, i] { run_device(i); }); });
   }
-  for (std::thread& thread : threads) thread.join();
+  for (std::thread& thread : threads)
+    thread.join();
   set_.finish();
   finish_file();
   Counts counts;
@@ -113,7 +117,8 @@ void RestoreEngine::run() {
 
 void RestoreEngine::run_device(std::uint32_t index) {
   Device& device = devices_[index];
-  for (Slot* slot : device.ring) send_read(index, *slot);
+  for (Slot* slot : device.ring)
+    send_read(index, *slot);
   while (!device.parser->is_finished()) {
     Slot& slot = *device.ring[device.head];
     if (!wait_done(index, slot)) return;
@@ -147,10 +152,11 @@ bool RestoreEngine::take_answer(std::uint32_t index, Slot& slot) {
   const std::int32_t code = slot.command.completion_code;
   const bool is_end = code == VDSET_ERROR_HANDLE_EOF || code == VDSET_ERROR_NO_DATA_DETECTED;
   if (code != VDSET_SUCCESS && !is_end) {
-    throw Failure(ExitCode::aborted,
-                  fmt::format("device {} answered code {}: Read; look at the process that serves it",
-                              index, code),
-                  Cause::consequence);
+    throw Failure(
+        ExitCode::aborted,
+        fmt::format("device {} answered code {}: Read; look at the process that serves it", index,
+                    code),
+        Cause::consequence);
   }
   ByteSpan rest(slot.buffer, static_cast<std::size_t>(slot.command.bytes_transferred));
   if (rest.empty() && !is_end) {
@@ -174,8 +180,8 @@ void RestoreEngine::drain(std::uint32_t index) {
   if (set_.is_stopped()) return;
   for (Slot* slot : device.ring) {
     const bool is_last_answer = slot == device.ring[device.head];
-    const bool brought_bytes = slot->command.completion_code == VDSET_SUCCESS ||
-                               slot->command.bytes_transferred != 0;
+    const bool brought_bytes =
+        slot->command.completion_code == VDSET_SUCCESS || slot->command.bytes_transferred != 0;
     if (is_last_answer || !brought_bytes) continue;
     lock.unlock();
     fail(ExitCode::damaged, "bytes after the trailer", fmt::format("device {}", index),
@@ -216,18 +222,22 @@ void RestoreEngine::on_completion(Slot& slot) {
 
 void RestoreEngine::wake_all() {
   const std::lock_guard lock(mutex_);
-  for (Device& device : devices_) device.changed.notify_all();
+  for (Device& device : devices_)
+    device.changed.notify_all();
 }
 
 void RestoreEngine::finish_file() {
   std::vector<DeviceSummary> summaries;
-  for (const Device& device : devices_) summaries.push_back(device.parser->summary());
+  for (const Device& device : devices_)
+    summaries.push_back(device.parser->summary());
   judge_set(summaries);
   const auto database_bytes = static_cast<off_t>(summaries.front().trailer.database_bytes);
   if (::ftruncate(file_.number(), database_bytes) != 0) {
     fail_errno(errno, "cannot set the file's length", temporary_path_);
   }
   if (::fsync(file_.number()) != 0) fail_errno(errno, "cannot make durable", temporary_path_);
+  for (Device& device : devices_)
+    device.copy = {};  // SQLite needs the memory now.
   if (database_bytes > 0) check_database();
 }
 
@@ -241,7 +251,7 @@ void RestoreEngine::check_database() {
     uri += is_plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned>(c));
   }
   database.open(uri + "?immutable=1", SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr);
-  database.execute("PRAGMA cache_size=-2048; PRAGMA mmap_size=0;");
+  database.execute("PRAGMA cache_size=-4096; PRAGMA mmap_size=0;");
   const std::string verdict = database.query_text("PRAGMA integrity_check(1)");
   if (verdict != "ok") {
     fail(ExitCode::damaged, "the restored database fails its integrity check", verdict,

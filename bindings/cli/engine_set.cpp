@@ -26,11 +26,12 @@ void EngineOptions::put(Arguments& arguments) const {
   arguments.set("buffers", buffers_count);
 }
 
-EngineSet::EngineSet(const EngineOptions& options, std::uint32_t media_feature) : options_(options) {
+EngineSet::EngineSet(const EngineOptions& options, std::uint32_t media_feature)
+    : options_(options) {
   vdset_join_options join = {};
   join.struct_bytes = sizeof join;
   const std::int32_t result = vdset_server_open(options_.set_name.c_str(), &join, &server_);
-  if (result != VDSET_OK) fail_vdset(result, "cannot open the set", options_.set_name);
+  if (result != VDSET_OK) fail_in_child(result, "cannot open the set", options_.set_name);
   try {
     configure(media_feature);
     make_slots();
@@ -60,10 +61,11 @@ void EngineSet::configure(std::uint32_t media_feature) {
   vdset_config wish = {};
   wish.struct_bytes = sizeof wish;
   std::int32_t result = vdset_server_get_configuration(server_, &wish);
-  if (result != VDSET_OK) fail_vdset(result, "cannot read the set's configuration", options_.set_name);
+  if (result != VDSET_OK)
+    fail_vdset(result, "cannot read the set's configuration", options_.set_name);
   if (wish.device_count != options_.devices_count) {
-    const std::string text = fmt::format("{} devices instead of {}", wish.device_count,
-                                         options_.devices_count);
+    const std::string text =
+        fmt::format("{} devices instead of {}", wish.device_count, options_.devices_count);
     vdset_server_signal_abort(server_, VDSET_E_NOTSUPPORTED, text.c_str());
     fail(ExitCode::internal, text, options_.set_name, "this is a bug");
   }
@@ -77,12 +79,12 @@ void EngineSet::configure(std::uint32_t media_feature) {
   base.max_transfer_bytes = options_.max_transfer_bytes;
   result = vdset_server_begin_configuration(server_, &base);
   if (result != VDSET_OK) fail_vdset(result, "cannot configure the set", options_.set_name);
-  result = vdset_server_request_buffers(server_, options_.max_transfer_bytes, 0,
-                                        options_.buffers_count);
+  result =
+      vdset_server_request_buffers(server_, options_.max_transfer_bytes, 0, options_.buffers_count);
   if (result == VDSET_OK) result = vdset_server_end_configuration(server_);
   if (result != VDSET_OK) {
-    const std::string where = fmt::format("{} buffers of {} bytes", options_.buffers_count,
-                                          options_.max_transfer_bytes);
+    const std::string where =
+        fmt::format("{} buffers of {} bytes", options_.buffers_count, options_.max_transfer_bytes);
     fail_vdset(result, "cannot get the buffers", where);
   }
 }
@@ -130,7 +132,8 @@ bool EngineSet::send(Slot& slot, std::uint32_t device_index, std::uint32_t code,
   slot.command.completion = &EngineSet::complete;
   slot.command.context = this;
   commands_count_.fetch_add(1);
-  const std::int32_t result = vdset_server_device_send_command(devices_[device_index], &slot.command);
+  const std::int32_t result =
+      vdset_server_device_send_command(devices_[device_index], &slot.command);
   if (result == VDSET_OK) return true;
   if (result == VDSET_E_INVALID) {
     // The library did not take the command, so nobody else calls the completion.
@@ -162,7 +165,8 @@ void EngineSet::stop(const Failure& failure) {
     if (is_first || failure.cause() < failure_->cause()) failure_ = failure;
   }
   stopped_.store(true);
-  if (is_first) vdset_server_signal_abort(server_, static_cast<int>(failure.code()), failure.what());
+  if (is_first)
+    vdset_server_signal_abort(server_, static_cast<int>(failure.code()), failure.what());
   if (on_stop_) on_stop_();
 }
 

@@ -1,5 +1,6 @@
-// engine_set.hpp: the server role that backup and restore share: opening and configuring the set, its devices,
-// its buffers, the completion agent's thread, and the one place where a failure stops everything.
+// engine_set.hpp: the server role that backup and restore share: opening and configuring the set,
+// its devices, its buffers, the completion agent's thread, and the one place where a failure stops
+// everything.
 #pragma once
 #include <vdset.h>
 
@@ -45,13 +46,14 @@ struct EngineOptions {
 
 class EngineSet {
  public:
-  /// Called when a command is final: in the completion agent's thread, or in the sender's when sending
-  /// failed. Must not throw.
+  /// Called when a command is final: in the completion agent's thread, or in the sender's when
+  /// sending failed. Must not throw.
   using OnCompletion = std::function<void(Slot&)>;
   /// Called once when something failed, to wake every waiter. Must not throw.
   using OnStop = std::function<void()>;
 
-  /// Opens, configures, opens all devices. `media_feature`: WRITE_MEDIA or READ_MEDIA. Throws Failure.
+  /// Opens, configures, opens all devices. `media_feature`: WRITE_MEDIA or READ_MEDIA. Throws
+  /// Failure.
   EngineSet(const EngineOptions& options, std::uint32_t media_feature);
   ~EngineSet();
   EngineSet(const EngineSet&) = delete;
@@ -65,7 +67,8 @@ class EngineSet {
   /// One per buffer.
   std::vector<Slot>& slots() { return slots_; }
 
-  /// Sends `slot`'s command. False when the set is stopped; the completion hook is called in any case.
+  /// Sends `slot`'s command. False when the set is stopped; the completion hook is called in any
+  /// case.
   bool send(Slot& slot, std::uint32_t device_index, std::uint32_t code, std::uint32_t size_bytes);
   void close_device(std::uint32_t device_index);
 
@@ -73,7 +76,8 @@ class EngineSet {
   void stop(const Failure& failure);
   bool is_stopped() const { return stopped_.load(); }
 
-  /// Waits for the completion agent. Throws the failure, if there was one. All threads that send must have ended.
+  /// Waits for the completion agent. Throws the failure, if there was one. All threads that send
+  /// must have ended.
   void finish();
 
   std::uint64_t commands_count() const { return commands_count_.load(); }

@@ -29,7 +29,9 @@ sigset_t stop_signals() {
 SignalGate::SignalGate() {
   const sigset_t set = stop_signals();
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);  // A closed pipe is an error of the write, not the end of the process.
+  // Here and in the children these are errors of a write, not the end of the process.
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
   descriptor_ = Descriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!descriptor_.is_open()) fail_errno(errno, "cannot watch for signals", "signalfd");
 }

@@ -1,5 +1,5 @@
-// events.hpp: the one place where the parent sleeps: on its children's ends and messages, on signals, on its own
-// threads, until the progress display wants a turn.
+// events.hpp: the one place where the parent sleeps: on its children's ends and messages, on
+// signals, on its own threads, until the progress display wants a turn.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -10,7 +10,8 @@
 
 namespace cli {
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP are read from a descriptor. Make it before any thread.
+/// While it lives, SIGINT, SIGTERM and SIGHUP are read from a descriptor. Make it before any
+/// thread.
 class SignalGate {
  public:
   SignalGate();

@@ -63,9 +63,17 @@ void fail_vdset(std::int32_t result, std::string_view doing, std::string_view wh
                                                      what, where, reason));
     case VDSET_E_SECURITY:
       throw Failure(ExitCode::bad_input, fmt::format("{}: {}; {}", what, where, reason));
-    default:
-      throw Failure(ExitCode::internal, fmt::format("{}: {}; {}", what, where, reason));
+    default: throw Failure(ExitCode::internal, fmt::format("{}: {}; {}", what, where, reason));
   }
+}
+
+void fail_in_child(std::int32_t result, std::string_view doing, std::string_view where) {
+  const bool is_own = result == VDSET_E_MEMORY || result == VDSET_E_SECURITY;
+  if (is_own || result == VDSET_E_ABORT) fail_vdset(result, doing, where);
+  throw Failure(
+      ExitCode::aborted,
+      fmt::format("{} ({}): {}; {}", doing, vdset_error_name(result), where, vdset_last_error()),
+      Cause::consequence);
 }
 
 }  // namespace cli

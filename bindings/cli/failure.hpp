@@ -44,7 +44,8 @@ class Failure : public std::exception {
   std::string text_;
 };
 
-/// A failure that is part of a report which has been printed: only its line and its code are left to give.
+/// A failure that is part of a report which has been printed: only its line and its code are left
+/// to give.
 class ReportedFailure : public Failure {
  public:
   explicit ReportedFailure(const Failure& failure) : Failure(failure) {}
@@ -59,5 +60,10 @@ class ReportedFailure : public Failure {
 
 /// The same for a call of the library that returned `result`.
 [[noreturn]] void fail_vdset(std::int32_t result, std::string_view doing, std::string_view where);
+
+/// The same in a child: the set that its parent made is gone or says no, which is somebody else's
+/// failure, unless memory or rights are missing here.
+[[noreturn]] void fail_in_child(std::int32_t result, std::string_view doing,
+                                std::string_view where);
 
 }  // namespace cli

@@ -1,5 +1,6 @@
-// link.hpp: what a fetching process and its worker say to each other. A buffer's bytes never travel here: only
-// its 32-bit handle does. One packet is one message; the worker answers in the order it was asked.
+// link.hpp: what a fetching process and its worker say to each other. A buffer's bytes never travel
+// here: only its 32-bit handle does. One packet is one message; the worker answers in the order it
+// was asked.
 #pragma once
 #include <cstdint>
 

@@ -96,8 +96,7 @@ void add_backup(CLI::App& app, cli::BackupOptions& options) {
 void add_restore(CLI::App& app, cli::RestoreOptions& options) {
   CLI::App* command = app.add_subcommand("restore", "Restore a database from a directory");
   command->add_option("DIR", options.directory, "The directory of the backup")->required();
-  command->add_option("--to", options.database, "The database file to make or replace")
-      ->required();
+  command->add_option("--to", options.database, "The database file to make or replace")->required();
   add_set_options(*command, options.set);
   command->footer(std::string(restore_help) + "\n" + exit_codes);
 }
@@ -180,9 +179,8 @@ int run_command_line(int count, char** words) {
 int main(int count, char** words) {
   if (count >= 2 && std::strncmp(words[1], "__", 2) == 0) {
     int result = 0;
-    const int failed = run_guarded("child", false, [&] {
-      result = run_hidden(words[1], count - 2, words + 2);
-    });
+    const int failed =
+        run_guarded("child", false, [&] { result = run_hidden(words[1], count - 2, words + 2); });
     return failed != 0 ? failed : result;
   }
   return run_command_line(count, words);

@@ -19,8 +19,10 @@ constexpr std::uint32_t set_name_bytes_limit = 240;  // Device names are the set
 
 std::uint64_t unit_of(char suffix) {
   switch (suffix) {
-    case 'k': case 'K': return 1024;
-    case 'm': case 'M': return 1024 * 1024;
+    case 'k':
+    case 'K': return 1024;
+    case 'm':
+    case 'M': return 1024 * 1024;
     default: return 0;
   }
 }
@@ -82,8 +84,8 @@ std::uint32_t choose_buffer_count(std::uint32_t given, std::uint32_t devices_cou
   if (given == 0) return devices_count * 4 + devices_count + 2;
   if (given >= devices_count * 2 && given <= VDSET_BUFFERS_MAX) return given;
   fail(ExitCode::usage, fmt::format("{} buffers for {} devices", given, devices_count),
-       "--buffer-count", fmt::format("give {} (two per device) to {}", devices_count * 2,
-                                     VDSET_BUFFERS_MAX));
+       "--buffer-count",
+       fmt::format("give {} (two per device) to {}", devices_count * 2, VDSET_BUFFERS_MAX));
 }
 
 std::string choose_set_name(const std::string& given) {

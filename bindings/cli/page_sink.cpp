@@ -1,6 +1,6 @@
-// page_sink.cpp: the VFS that sqlite3_backup writes to.
-// SQLite needs from a destination: locks (nobody else is here), the file's size, and to read the first
-// page back. Other pages are written once, when its cache spills them, and never read again.
+// page_sink.cpp: the VFS that sqlite3_backup writes to. SQLite needs from a destination: locks
+// (nobody else is here), the file's size, and to read the first page back. Other pages are written
+// once, when its cache spills them, and never read again.
 #include "page_sink.hpp"
 
 #include <fmt/core.h>
@@ -31,9 +31,13 @@ struct SinkFile {
   PageSink::State* state;
 };
 
-PageSink::State& state_of(sqlite3_file* file) { return *reinterpret_cast<SinkFile*>(file)->state; }
+PageSink::State& state_of(sqlite3_file* file) {
+  return *reinterpret_cast<SinkFile*>(file)->state;
+}
 
-int sink_close(sqlite3_file*) { return SQLITE_OK; }
+int sink_close(sqlite3_file*) {
+  return SQLITE_OK;
+}
 
 int sink_read(sqlite3_file* file, void* out, int count_bytes, sqlite3_int64 offset) {
   PageSink::State& state = state_of(file);
@@ -51,7 +55,8 @@ int sink_read(sqlite3_file* file, void* out, int count_bytes, sqlite3_int64 offs
 
 int sink_write(sqlite3_file* file, const void* bytes, int count_bytes, sqlite3_int64 offset) {
   PageSink::State& state = state_of(file);
-  const ByteSpan page(static_cast<const std::uint8_t*>(bytes), static_cast<std::size_t>(count_bytes));
+  const ByteSpan page(static_cast<const std::uint8_t*>(bytes),
+                      static_cast<std::size_t>(count_bytes));
   if (page.size() != state.page_bytes) return SQLITE_IOERR_WRITE;
   const auto at = static_cast<std::uint64_t>(offset);
   state.size_bytes = std::max(state.size_bytes, at + page.size());
@@ -66,35 +71,63 @@ int sink_write(sqlite3_file* file, const void* bytes, int count_bytes, sqlite3_i
   return SQLITE_IOERR_WRITE;
 }
 
-int sink_truncate(sqlite3_file*, sqlite3_int64) { return SQLITE_OK; }
-int sink_sync(sqlite3_file*, int) { return SQLITE_OK; }
+int sink_truncate(sqlite3_file*, sqlite3_int64) {
+  return SQLITE_OK;
+}
+int sink_sync(sqlite3_file*, int) {
+  return SQLITE_OK;
+}
 
 int sink_file_size(sqlite3_file* file, sqlite3_int64* out) {
   *out = static_cast<sqlite3_int64>(state_of(file).size_bytes);
   return SQLITE_OK;
 }
 
-int sink_lock(sqlite3_file*, int) { return SQLITE_OK; }
-int sink_unlock(sqlite3_file*, int) { return SQLITE_OK; }
+int sink_lock(sqlite3_file*, int) {
+  return SQLITE_OK;
+}
+int sink_unlock(sqlite3_file*, int) {
+  return SQLITE_OK;
+}
 
 int sink_check_reserved_lock(sqlite3_file*, int* out) {
   *out = 0;
   return SQLITE_OK;
 }
 
-int sink_file_control(sqlite3_file*, int, void*) { return SQLITE_NOTFOUND; }
-int sink_sector_size(sqlite3_file*) { return 4096; }
-int sink_device_characteristics(sqlite3_file*) { return SQLITE_IOCAP_POWERSAFE_OVERWRITE; }
+int sink_file_control(sqlite3_file*, int, void*) {
+  return SQLITE_NOTFOUND;
+}
+int sink_sector_size(sqlite3_file*) {
+  return 4096;
+}
+int sink_device_characteristics(sqlite3_file*) {
+  return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
+}
 
-const sqlite3_io_methods sink_methods = {
-    1,         sink_close,     sink_read,      sink_write, sink_truncate,
-    sink_sync, sink_file_size, sink_lock,      sink_unlock, sink_check_reserved_lock,
-    sink_file_control, sink_sector_size, sink_device_characteristics,
-    nullptr,   nullptr,        nullptr,        nullptr,    nullptr,
-    nullptr};
+const sqlite3_io_methods sink_methods = {1,
+                                         sink_close,
+                                         sink_read,
+                                         sink_write,
+                                         sink_truncate,
+                                         sink_sync,
+                                         sink_file_size,
+                                         sink_lock,
+                                         sink_unlock,
+                                         sink_check_reserved_lock,
+                                         sink_file_control,
+                                         sink_sector_size,
+                                         sink_device_characteristics,
+                                         nullptr,
+                                         nullptr,
+                                         nullptr,
+                                         nullptr,
+                                         nullptr,
+                                         nullptr};
 
 int sink_open(sqlite3_vfs* vfs, const char*, sqlite3_file* file, int flags, int* out_flags) {
-  if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return SQLITE_CANTOPEN;  // No journal, no temporary files.
+  if ((flags & SQLITE_OPEN_MAIN_DB) == 0)
+    return SQLITE_CANTOPEN;  // No journal, no temporary files.
   auto* sink_file = reinterpret_cast<SinkFile*>(file);
   sink_file->base.pMethods = &sink_methods;
   sink_file->state = static_cast<PageSink::State*>(vfs->pAppData);
@@ -102,7 +135,9 @@ int sink_open(sqlite3_vfs* vfs, const char*, sqlite3_file* file, int flags, int*
   return SQLITE_OK;
 }
 
-int sink_delete(sqlite3_vfs*, const char*, int) { return SQLITE_OK; }
+int sink_delete(sqlite3_vfs*, const char*, int) {
+  return SQLITE_OK;
+}
 
 int sink_access(sqlite3_vfs*, const char*, int, int* out) {
   *out = 0;
@@ -140,23 +175,32 @@ PageSink::PageSink() : state_(std::make_unique<State>()) {
   }
 }
 
-PageSink::~PageSink() { sqlite3_vfs_unregister(&state_->vfs); }
+PageSink::~PageSink() {
+  sqlite3_vfs_unregister(&state_->vfs);
+}
 
-const char* PageSink::vfs_name() const { return state_->vfs_name.c_str(); }
+const char* PageSink::vfs_name() const {
+  return state_->vfs_name.c_str();
+}
 
 void PageSink::expect_pages(std::uint32_t page_bytes, Write write) {
   state_->page_bytes = page_bytes;
   state_->write = std::move(write);
 }
 
-bool PageSink::was_stopped() const { return state_->stopped; }
+bool PageSink::was_stopped() const {
+  return state_->stopped;
+}
 
-std::uint64_t PageSink::written_bytes() const { return state_->written_bytes; }
+std::uint64_t PageSink::written_bytes() const {
+  return state_->written_bytes;
+}
 
 ByteSpan PageSink::first_page(std::uint32_t schema_version) {
   constexpr std::size_t schema_version_offset = 40;
   std::uint8_t* at = state_->first_page.data() + schema_version_offset;
-  for (int i = 0; i < 4; ++i) at[i] = static_cast<std::uint8_t>(schema_version >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i)
+    at[i] = static_cast<std::uint8_t>(schema_version >> (24 - 8 * i));
   return state_->first_page;
 }
 

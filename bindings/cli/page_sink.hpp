@@ -26,8 +26,8 @@ class PageSink {
   bool was_stopped() const;
   /// Bytes of all pages, the first included.
   std::uint64_t written_bytes() const;
-  /// The first page, which is kept back: SQLite stamps it when the copy is complete. The stamp on the schema
-  /// version is undone, because that number belongs to the database.
+  /// The first page, which is kept back: SQLite stamps it when the copy is complete. The stamp on
+  /// the schema version is undone, because that number belongs to the database.
   ByteSpan first_page(std::uint32_t schema_version);
 
   struct State;

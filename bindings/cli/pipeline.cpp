@@ -1,5 +1,5 @@
-// pipeline.cpp: two threads per device: one fetches commands and passes their handles on, one takes the worker's
-// answers and completes. Neither polls: one sleeps in get_command, the other in recv.
+// pipeline.cpp: two threads per device: one fetches commands and passes their handles on, one takes
+// the worker's answers and completes. Neither polls: one sleeps in get_command, the other in recv.
 #include "pipeline.hpp"
 
 #include <fmt/core.h>
@@ -66,10 +66,10 @@ Counts Pipeline::run() {
 }
 
 void Pipeline::fail_lost() const {
-  throw Failure(ExitCode::aborted,
-                fmt::format("lost its worker process: {}; look at why that one ended",
-                            task_.device_name),
-                Cause::consequence);
+  throw Failure(
+      ExitCode::aborted,
+      fmt::format("lost its worker process: {}; look at why that one ended", task_.device_name),
+      Cause::consequence);
 }
 
 void Pipeline::fetch_commands() {

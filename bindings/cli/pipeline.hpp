@@ -1,5 +1,5 @@
-// pipeline.hpp: the command loop of a fetcher that lets a worker process do the work. Several commands are under
-// way at once; each is completed when the worker has answered for its handle.
+// pipeline.hpp: the command loop of a fetcher that lets a worker process do the work. Several
+// commands are under way at once; each is completed when the worker has answered for its handle.
 #pragma once
 #include <vdset.h>
 

@@ -18,7 +18,9 @@ constexpr milliseconds bar_interval{200};
 constexpr milliseconds line_interval{1000};
 constexpr int bar_cells = 30;
 
-double mib(double bytes) { return bytes / (1024.0 * 1024.0); }
+double mib(double bytes) {
+  return bytes / (1024.0 * 1024.0);
+}
 
 double share_of(std::uint64_t done_bytes, std::uint64_t total_bytes) {
   if (total_bytes == 0) return 0.0;
@@ -30,7 +32,9 @@ std::string left_text(double share, double seconds) {
   return fmt::format(", {:.0f} s left", seconds * (1.0 - share) / share);
 }
 
-void write_error(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+void write_error(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
 
 }  // namespace
 

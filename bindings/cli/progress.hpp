@@ -1,5 +1,5 @@
-// progress.hpp: shows how far the work is: a bar on a terminal, one line a second otherwise, JSON lines for
-// machines. Everything for people goes to stderr, so that stdout is the report alone.
+// progress.hpp: shows how far the work is: a bar on a terminal, one line a second otherwise, JSON
+// lines for machines. Everything for people goes to stderr, so that stdout is the report alone.
 #pragma once
 #include <chrono>
 #include <cstdint>

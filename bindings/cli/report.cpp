@@ -38,7 +38,8 @@ std::string process_json(const ProcessReport& process) {
 
 void print_json(const ReportFrame& frame, const ConductorPlan& plan, const RunReport& report) {
   JsonArray memory;
-  for (const ProcessReport& process : report.processes) memory.add_raw(process_json(process));
+  for (const ProcessReport& process : report.processes)
+    memory.add_raw(process_json(process));
   JsonObject object;
   object.add("command", frame.command).add("ok", true);
   object.add("database", frame.database).add("directory", frame.directory);
@@ -61,13 +62,13 @@ void print_json(const ReportFrame& frame, const ConductorPlan& plan, const RunRe
 void print_text(const ReportFrame& frame, const ConductorPlan& plan, const RunReport& report) {
   const bool is_backup = plan.is_backup;
   std::string text = fmt::format("{} {} {} {}\n", is_backup ? "backed up" : "restored",
-                                 is_backup ? frame.database : frame.directory,
-                                 "to", is_backup ? frame.directory : frame.database);
+                                 is_backup ? frame.database : frame.directory, "to",
+                                 is_backup ? frame.directory : frame.database);
   text += fmt::format("  bytes      {} ({}), stored as {} ({})\n", report.database_bytes,
                       size_text(report.database_bytes), size_text(report.stored_bytes),
                       codec_name(frame.codec));
-  text += fmt::format("  speed      {:.2f} GiB/s, {:.2f} s\n", gib_per_second(report),
-                      report.seconds);
+  text +=
+      fmt::format("  speed      {:.2f} GiB/s, {:.2f} s\n", gib_per_second(report), report.seconds);
   text += fmt::format("  devices    {}\n", plan.engine.devices_count);
   text += fmt::format("  processes  {}: primary, engine, {} secondaries, {} workers\n",
                       report.processes.size(), count_role(report, "secondary"),
@@ -76,8 +77,8 @@ void print_text(const ReportFrame& frame, const ConductorPlan& plan, const RunRe
                       report.handles);
   text += "  copies     none on the way through the set: all worked in the same buffers\n";
   if (report.replaced_count > 0) {
-    text += fmt::format("  replaced   {} times, processes that were killed\n",
-                        report.replaced_count);
+    text +=
+        fmt::format("  replaced   {} times, processes that were killed\n", report.replaced_count);
   }
   std::fputs(text.c_str(), stdout);
 }

@@ -23,8 +23,8 @@ namespace cli {
 
 namespace {
 
-/// An exclusive lock in SQLite's own way, taken without reading or changing the file. Connections in WAL mode
-/// hold a shared lock as long as they live, others while they are in a transaction.
+/// An exclusive lock in SQLite's own way, taken without reading or changing the file. Connections
+/// in WAL mode hold a shared lock as long as they live, others while they are in a transaction.
 class ExclusiveLock {
  public:
   explicit ExclusiveLock(const std::string& path) {
@@ -55,7 +55,8 @@ bool exists(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-/// A rollback journal counts when it begins with SQLite's mark: one that was committed is empty or zeroed.
+/// A rollback journal counts when it begins with SQLite's mark: one that was committed is empty or
+/// zeroed.
 bool is_hot_journal(const std::string& path) {
   constexpr std::uint8_t magic[8] = {0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7};
   if (!exists(path)) return false;
@@ -89,13 +90,15 @@ RestoreTarget::RestoreTarget(const std::string& path) : path_(resolve(path)) {
   if (::stat(directory.c_str(), &status) != 0) {
     fail_errno(errno, "cannot use the target's directory", directory);
   }
-  temporary_path_ = fmt::format("{}/.{}.vdset-{}.tmp", directory, name,
-                                uuid_text(random_uuid()).substr(0, 8));
+  temporary_path_ =
+      fmt::format("{}/.{}.vdset-{}.tmp", directory, name, uuid_text(random_uuid()).substr(0, 8));
   check_replaceable();
   if (exists(path_)) const ExclusiveLock lock(path_);
 }
 
-RestoreTarget::~RestoreTarget() { discard(); }
+RestoreTarget::~RestoreTarget() {
+  discard();
+}
 
 void RestoreTarget::check_replaceable() const {
   struct stat status = {};
@@ -112,7 +115,9 @@ void RestoreTarget::check_replaceable() const {
   }
 }
 
-void RestoreTarget::discard() { ::unlink(temporary_path_.c_str()); }
+void RestoreTarget::discard() {
+  ::unlink(temporary_path_.c_str());
+}
 
 void RestoreTarget::commit() {
   std::optional<ExclusiveLock> lock;
@@ -126,7 +131,8 @@ void RestoreTarget::commit() {
   }
   check_replaceable();
   // Empty by now, or they would have been refused.
-  for (const char* leftover : {"-journal", "-wal", "-shm"}) ::unlink((path_ + leftover).c_str());
+  for (const char* leftover : {"-journal", "-wal", "-shm"})
+    ::unlink((path_ + leftover).c_str());
   if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) {
     fail_errno(errno, "cannot put the restored database in place", path_);
   }

@@ -1,5 +1,5 @@
-// restore_target.hpp: the database file that a restore makes or replaces. It is the old one until commit(), and
-// the new one from then on; nothing in between, and nothing beside it.
+// restore_target.hpp: the database file that a restore makes or replaces. It is the old one until
+// commit(), and the new one from then on; nothing in between, and nothing beside it.
 #pragma once
 #include <memory>
 #include <string>
@@ -8,7 +8,8 @@ namespace cli {
 
 class RestoreTarget {
  public:
-  /// Throws Failure when the target cannot be replaced: not a file, in use, or with a journal that holds changes.
+  /// Throws Failure when the target cannot be replaced: not a file, in use, or with a journal that
+  /// holds changes.
   explicit RestoreTarget(const std::string& path);
   ~RestoreTarget();
   RestoreTarget(const RestoreTarget&) = delete;

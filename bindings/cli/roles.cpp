@@ -14,8 +14,7 @@ int run_child_role(const std::function<void(ControlSender&)>& body) {
     control.failure(failure);
     return static_cast<int>(failure.code());
   } catch (const std::exception& error) {
-    const Failure failure(ExitCode::internal,
-                          std::string("unexpected: vdset; ") + error.what());
+    const Failure failure(ExitCode::internal, std::string("unexpected: vdset; ") + error.what());
     control.failure(failure);
     return static_cast<int>(failure.code());
   }

@@ -17,8 +17,8 @@ namespace cli {
 namespace {
 
 constexpr int busy_timeout_ms = 10000;
-// Page caches of the source and of the destination, which are all of SQLite's memory that could grow.
-constexpr const char* source_settings = "PRAGMA cache_size=-1024; PRAGMA mmap_size=0;";
+// The page caches are what could grow. The source keeps SQLite's default, 2 MiB: a PRAGMA to change
+// it would parse the schema, and memory for that grows with the database.
 constexpr const char* sink_settings =
     "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-512;";
 constexpr int pages_per_step = 1024;
@@ -43,7 +43,8 @@ struct Snapshot::State {
   std::uint32_t schema_version = 0;
   bool is_wal = false;
   bool is_empty = false;  // A file of no bytes is a database without pages.
-  // With a rollback journal: the first page as it is in the file, since SQLite's copy stamps its own.
+  // With a rollback journal: the first page as it is in the file, since SQLite's copy stamps its
+  // own.
   std::vector<std::uint8_t> first_page;
 
   void open();
@@ -56,10 +57,8 @@ void Snapshot::State::open() {
   check_is_database(path);
   source.open(path, SQLITE_OPEN_READWRITE, nullptr);
   sqlite3_busy_timeout(source.get(), busy_timeout_ms);
-  source.execute(source_settings);
   source.execute("BEGIN");
-  // The first read fixes the snapshot. This one does not make SQLite parse the schema, whose memory would
-  // grow with the database.
+  // The first read fixes the snapshot. These two do not parse the schema either.
   schema_version = static_cast<std::uint32_t>(source.query_number("PRAGMA schema_version"));
   page_bytes = static_cast<std::uint32_t>(source.query_number("PRAGMA page_size"));
   read_head();
@@ -83,7 +82,8 @@ void Snapshot::State::read_head() {
   if (is_wal) return;
   // Nobody can write while the transaction holds its SHARED lock, so the file is the snapshot.
   first_page.resize(page_bytes);
-  if (file->pMethods->xRead(file, first_page.data(), static_cast<int>(page_bytes), 0) != SQLITE_OK) {
+  if (file->pMethods->xRead(file, first_page.data(), static_cast<int>(page_bytes), 0) !=
+      SQLITE_OK) {
     fail_errno(EIO, "cannot read the database's first page", path);
   }
 }
@@ -104,7 +104,8 @@ void Snapshot::State::count_pages() {
   const int result = sqlite3_backup_step(copy, 0);
   pages_count = static_cast<std::uint64_t>(sqlite3_backup_pagecount(copy));
   sqlite3_backup_finish(copy);
-  if (result != SQLITE_OK && result != SQLITE_DONE) fail_sqlite(result, "cannot begin to copy", path);
+  if (result != SQLITE_OK && result != SQLITE_DONE)
+    fail_sqlite(result, "cannot begin to copy", path);
 }
 
 Snapshot::Snapshot(const std::string& path) : state_(std::make_unique<State>()) {
@@ -115,11 +116,17 @@ Snapshot::Snapshot(const std::string& path) : state_(std::make_unique<State>()) 
 
 Snapshot::~Snapshot() = default;
 
-std::uint64_t Snapshot::database_bytes() const { return state_->pages_count * state_->page_bytes; }
+std::uint64_t Snapshot::database_bytes() const {
+  return state_->pages_count * state_->page_bytes;
+}
 
-std::uint32_t Snapshot::page_bytes() const { return state_->pages_count == 0 ? 0 : state_->page_bytes; }
+std::uint32_t Snapshot::page_bytes() const {
+  return state_->pages_count == 0 ? 0 : state_->page_bytes;
+}
 
-bool Snapshot::writers_go_on() const { return state_->is_wal; }
+bool Snapshot::writers_go_on() const {
+  return state_->is_wal;
+}
 
 bool Snapshot::stream(const std::function<bool(std::uint64_t, ByteSpan)>& write) {
   State& state = *state_;
@@ -132,7 +139,8 @@ bool Snapshot::stream(const std::function<bool(std::uint64_t, ByteSpan)>& write)
   sqlite3_backup* copy = sqlite3_backup_init(target.get(), "main", state.source.get(), "main");
   if (copy == nullptr) target.fail_now("cannot begin to copy");
   int result = SQLITE_OK;
-  while (result == SQLITE_OK) result = sqlite3_backup_step(copy, pages_per_step);
+  while (result == SQLITE_OK)
+    result = sqlite3_backup_step(copy, pages_per_step);
   sqlite3_backup_finish(copy);
   if (sink.was_stopped()) return false;
   if (result != SQLITE_DONE) fail_sqlite(result, "cannot read the database", state.path);

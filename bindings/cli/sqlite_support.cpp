@@ -15,22 +15,20 @@ void fail_sqlite(int result, const std::string& doing, const std::string& path) 
            "give the path of a database file (an encrypted one cannot be read)");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      fail(ExitCode::in_use, what, path, "wait for the other process's transaction, then run it again");
+      fail(ExitCode::in_use, what, path,
+           "wait for the other process's transaction, then run it again");
     case SQLITE_CORRUPT:
       fail(ExitCode::damaged, what, path, "check it with PRAGMA integrity_check");
     case SQLITE_FULL:
       fail(ExitCode::storage, what, path, "free some space or choose another place");
-    case SQLITE_IOERR:
-      fail(ExitCode::storage, what, path, "check the disk and the kernel log");
-    case SQLITE_NOMEM:
-      fail(ExitCode::no_memory, what, path, "free some memory, then run it again");
+    case SQLITE_IOERR: fail(ExitCode::storage, what, path, "check the disk and the kernel log");
+    case SQLITE_NOMEM: fail(ExitCode::no_memory, what, path, "free some memory, then run it again");
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_AUTH:
       fail(ExitCode::bad_input, what, path, "check the permissions of the file and its directory");
-    default:
-      fail(ExitCode::internal, what, path, "this is a bug or a very unusual database");
+    default: fail(ExitCode::internal, what, path, "this is a bug or a very unusual database");
   }
 }
 

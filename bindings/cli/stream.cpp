@@ -16,7 +16,7 @@ namespace offset {  // Of the fields of a block header, in bytes.
 constexpr int magic = 0, version = 8, kind = 12, backup = 16, device_index = 32, device_count = 36,
               sequence = 40, database_offset = 48, payload_bytes = 56, stored_bytes = 60,
               database_bytes = 64, page_bytes = 72, block_bytes = 76, device_blocks = 80,
-              set_payload_bytes = 88, checksum = 96, reserved = 104, header_checksum = 120;
+              set_payload_bytes = 88, checksum = 96, header_checksum = 120;
 }  // namespace offset
 
 const char* judge_geometry(const BlockHeader& h) {
@@ -31,7 +31,8 @@ const char* judge_geometry(const BlockHeader& h) {
     return "stored length out of range";
   }
   if (h.payload_bytes > h.stored_bytes - block_header_bytes) return "payload longer than its block";
-  if (h.stored_bytes - block_header_bytes - h.payload_bytes >= h.block_bytes) return "padding too long";
+  if (h.stored_bytes - block_header_bytes - h.payload_bytes >= h.block_bytes)
+    return "padding too long";
   return nullptr;
 }
 
@@ -51,7 +52,8 @@ const char* judge_contents(const BlockHeader& h) {
   }
   if (h.database_bytes % h.page_bytes != 0) return "database size is not whole pages";
   if (h.database_bytes > static_cast<std::uint64_t>(INT64_MAX)) return "database size out of range";
-  if (h.database_offset > h.database_bytes || h.payload_bytes > h.database_bytes - h.database_offset) {
+  if (h.database_offset > h.database_bytes ||
+      h.payload_bytes > h.database_bytes - h.database_offset) {
     return "payload beyond the end of the database";
   }
   return nullptr;
@@ -183,7 +185,8 @@ void BlockParser::judge_order(const BlockHeader& header) const {
 
 ByteSpan BlockParser::take_body(ByteSpan bytes) {
   const std::uint32_t body_bytes = block_.stored_bytes - block_header_bytes;
-  const std::size_t taken_bytes = std::min<std::size_t>(bytes.size(), body_bytes - body_taken_bytes_);
+  const std::size_t taken_bytes =
+      std::min<std::size_t>(bytes.size(), body_bytes - body_taken_bytes_);
   checksum_.add(bytes.first(taken_bytes));
   if (body_taken_bytes_ < block_.payload_bytes) {
     const std::size_t payload_bytes =

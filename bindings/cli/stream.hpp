@@ -1,5 +1,5 @@
-// stream.hpp: the engine's stream, what passes through the devices (docs/stream.md, part 1).
-// Blocks describe themselves, so that the split over devices need not be the same twice and no loss,
+// stream.hpp: the engine's stream, what passes through the devices (docs/stream.md, part 1). Blocks
+// describe themselves, so that the split over devices need not be the same twice and no loss,
 // doubling or truncation goes unnoticed. Bytes that a reader gets here are hostile until checked.
 #pragma once
 #include <cstdint>
@@ -33,16 +33,17 @@ struct BlockHeader {
   std::uint64_t sequence = 0;         // Data: number in the set. Trailer: data blocks of the set.
   std::uint64_t database_offset = 0;  // Data: where the payload belongs. Trailer: 0.
   std::uint32_t payload_bytes = 0;
-  std::uint32_t stored_bytes = 0;     // Header, payload and padding: a multiple of block_bytes.
-  std::uint64_t database_bytes = 0;   // Size of the database file.
-  std::uint32_t page_bytes = 0;       // 0 only for a database without pages.
+  std::uint32_t stored_bytes = 0;    // Header, payload and padding: a multiple of block_bytes.
+  std::uint64_t database_bytes = 0;  // Size of the database file.
+  std::uint32_t page_bytes = 0;      // 0 only for a database without pages.
   std::uint32_t block_bytes = 0;
-  std::uint64_t device_blocks = 0;    // Data blocks of this device before this block.
+  std::uint64_t device_blocks = 0;      // Data blocks of this device before this block.
   std::uint64_t set_payload_bytes = 0;  // Trailer: payload of all data blocks of the set.
-  std::uint64_t checksum = 0;         // Of everything after the header, padding included.
+  std::uint64_t checksum = 0;           // Of everything after the header, padding included.
 };
 
-void encode_block_header(const BlockHeader& header, std::span<std::uint8_t, block_header_bytes> out);
+void encode_block_header(const BlockHeader& header,
+                         std::span<std::uint8_t, block_header_bytes> out);
 
 /// Empty when `bytes` is a header that can be believed, else what is wrong with it.
 std::string decode_block_header(std::span<const std::uint8_t, block_header_bytes> bytes,
@@ -56,9 +57,9 @@ struct DeviceSummary {
   std::uint64_t sequence_fingerprint = 0;  // Sum of a hash of each sequence number.
 };
 
-/// Takes one device's bytes in pieces of any size and hands out payload. Holds no more than a header.
-/// Payload is handed out before the checksum at its block's end is known to be right: the sink must
-/// write where nobody looks until is_finished() and judge_set() have spoken.
+/// Takes one device's bytes in pieces of any size and hands out payload. Holds no more than a
+/// header. Payload is handed out before the checksum at its block's end is known to be right: the
+/// sink must write where nobody looks until is_finished() and judge_set() have spoken.
 class BlockParser {
  public:
   using HeaderSink = std::function<void(const BlockHeader&)>;
@@ -103,8 +104,8 @@ class BlockParser {
   DeviceSummary summary_;
 };
 
-/// Throws Failure (damaged) unless the devices together are one whole backup: same identity, sizes and
-/// totals, and sequence numbers that are 0, 1, 2 ... without gap or doubling.
+/// Throws Failure (damaged) unless the devices together are one whole backup: same identity, sizes
+/// and totals, and sequence numbers that are 0, 1, 2 ... without gap or doubling.
 void judge_set(std::span<const DeviceSummary> devices);
 
 }  // namespace cli

@@ -1,5 +1,6 @@
-// worker.cpp: the compressor. A secondary that opens no device: it gets buffer handles over the link, maps each,
-// and compresses from, or decompresses into, that very memory. It is the one that touches the device's file.
+// worker.cpp: the compressor. A secondary that opens no device: it gets buffer handles over the
+// link, maps each, and compresses from, or decompresses into, that very memory. It is the one that
+// touches the device's file.
 #include <fmt/core.h>
 #include <sys/socket.h>
 #include <vdset.h>
@@ -46,11 +47,15 @@ TapeAnswer run_request(vdset_set* set, DeviceTape& tape, const LinkRequest& requ
   return tape.read({bytes, request.size_bytes});
 }
 
-Counts serve_link(vdset_set* set, DeviceTape& tape) {
+Counts serve_link(vdset_set* set, DeviceTape& tape, ControlSender& control) {
   Counts counts;
   LinkRequest request;
+  bool has_told = false;
   while (receive_request(request)) {
     const TapeAnswer tape_answer = run_request(set, tape, request);
+    // Before the answer, whose consequences may reach the parent sooner than our end does.
+    if (tape.failure() && !has_told) control.failure(*tape.failure());
+    has_told = tape.failure().has_value();
     const LinkAnswer answer = {tape_answer.completion_code, tape_answer.bytes};
     counts.commands += 1;
     while (::send(link_descriptor, &answer, sizeof answer, MSG_NOSIGNAL) < 0) {
@@ -68,7 +73,7 @@ int run_worker(const Arguments& arguments) {
   return run_child_role([&](ControlSender& control) {
     const JoinedSet set(arguments.text("set"));
     DeviceTape tape(options);
-    Counts counts = serve_link(set.get(), tape);
+    Counts counts = serve_link(set.get(), tape, control);
     if (tape.failure()) throw *tape.failure();
     tape.put_counts(counts);
     control.done(counts);

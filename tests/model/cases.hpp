@@ -7,15 +7,14 @@ namespace vdset::model {
 
 struct Case {
   const char* name;
-  Bounds bounds;  // Of the default run, which is exhaustive within them.
+  std::vector<Bounds> bounds;  // Of the default runs, each exhaustive within them.
   Report (*run)(const Plan& plan);
+  int stale_at_random = 4;     // Of the random runs.
 };
 
-/// The same scenario over a policy that does one thing wrong.
+/// A scenario over a policy that does one thing wrong; it must fail.
 struct Mutant {
   const char* name;
-  const char* caught_by;  // The case it is run in.
-  Bounds bounds;
   Report (*run)(const Plan& plan);
 };
 

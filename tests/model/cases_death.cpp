@@ -143,21 +143,119 @@ class SuccessionCase {
   bool had_[total]{};  // The first consumer was given it.
 };
 
+/// Goal: a consumer that is taken for gone while it runs (it left the set, and lives) does no harm:
+/// it accepts no mixture; a completion of its counts before the sweep only; nothing is delivered to
+/// it and to its successor.
+/// Method: the server takes the device from the zombie at any moment and gives it to a second
+/// consumer with a fresh part C; the zombie goes on with the old part, without sleeping: a bell has
+/// one waiter, a second one costs it a slice.
+template <class A>
+class ZombieCase {
+ public:
+  static constexpr uint32_t depth = 1, total = 2;
+
+  void start() {
+    Explorer& explorer = Explorer::current();
+    explorer.spawn("server", Fate::immortal, [this] { server(); });
+    explorer.spawn("zombie", Fate::immortal, [this] { zombie(); });
+    explorer.spawn("second", Fate::immortal, [this] { second(); });
+  }
+  void check() {
+    server_.check_books();
+    for (uint32_t n = 0; n < total; ++n) {
+      const Book& book = server_.books[n];
+      require(accepted_[n] + book.deliveries <= 1, "delivered to two who live");
+      const bool success = book.code == core::code_success;
+      require(!done_[n] || (success && book.completer == first_index), "a result is lost");
+      require(!success || done_[n] || book.deliveries == 1, "completed, never delivered");
+    }
+  }
+
+ private:
+  void server() {
+    A a;
+    server_.send_more(a);
+    server_.clear_finished();
+    server_.device.sweep(a, false, server_.memory.completions(1),
+                         server_.memory.client[1].header, server_.finished);
+    server_.settle(a);
+    grant_.send(server_.device.ring().first_outstanding());
+    while (!server_.is_over()) {
+      server_.send_more(a);
+      if (server_.poll(a)) continue;
+      sleep_unless(a, server_.memory.agent_bell(),
+                   [&] { return server_.device.ring().any_final(a); });
+    }
+    close_device(a, server_.memory.row, server_.memory.device_bell());
+  }
+
+  void zombie() {
+    A a;
+    auto mine = server_.client_ring(0, first_index, 0);
+    for (uint32_t i = 0; i < 2; ++i) {
+      core::Taken taken{};
+      if (mine.take(a, taken) != core::Take::got) continue;
+      require(taken.command.opcode != core::opcode_clear_error, "fetched after the sweep");
+      const uint32_t n = number_of(taken.command);
+      accepted_[n] = true;
+      server_.buffers[n].write(100 * first_index + n);
+      const auto completed =
+          mine.complete(a, taken.line, taken.lap, taken.command.opcode, result_of(n, first_index));
+      if (completed != core::Completed::done) continue;
+      done_[n] = true;
+      ring(a, server_.memory.agent_bell());
+    }
+  }
+
+  void second() {
+    A a;
+    auto mine = server_.client_ring(1, second_index, grant_.receive());
+    core::Taken taken{};
+    while (get_command_or_end(a, mine, server_.memory.row, server_.memory.device_bell(), taken) ==
+           core::Take::got) {
+      core::Completion result{};
+      if (taken.command.opcode != core::opcode_clear_error) {
+        const uint32_t n = number_of(taken.command);
+        ++server_.books[n].deliveries;
+        server_.buffers[n].write(100 * second_index + n);
+        result = result_of(n, second_index);
+      }
+      const auto completed =
+          mine.complete(a, taken.line, taken.lap, taken.command.opcode, result);
+      require(completed == core::Completed::done, "the zombie disturbed its successor");
+      ring(a, server_.memory.agent_bell());
+    }
+  }
+
+  DeviceServer<A, depth, total, 2> server_;
+  Channel<uint32_t> grant_;
+  bool accepted_[total]{};  // By the zombie.
+  bool done_[total]{};
+};
+
 }  // namespace
 
 void add_death_cases(Registry& registry) {
-  auto& cases = registry.cases;
   using A = ExplorerAtomics;
+  auto& cases = registry.cases;
+  const std::vector<Bounds> large = {{0, 1, 1}, {1, 0, 1}};
   cases.push_back({"new consumer after laps",
-                   {2, 1, 0},
+                   {{1, 1, 0}},
                    explore<SuccessionCase<A, 1, 3, Ending::leaves, false>>});
+  cases.push_back({"death, one command",
+                   {{1, 1, 1}},
+                   explore<SuccessionCase<A, 1, 1, Ending::dies, false>>});
+  cases.push_back({"death, one handed over",
+                   {{1, 1, 1}},
+                   explore<SuccessionCase<A, 1, 1, Ending::dies, true>>});
+  cases.push_back({"death, failed", large, explore<SuccessionCase<A, 2, 2, Ending::dies, false>>});
   cases.push_back(
-      {"death, failed", {1, 1, 1}, explore<SuccessionCase<A, 2, 2, Ending::dies, false>>});
+      {"death, handed over", large, explore<SuccessionCase<A, 2, 2, Ending::dies, true>>});
   cases.push_back(
-      {"death, handed over", {1, 1, 1}, explore<SuccessionCase<A, 2, 2, Ending::dies, true>>});
-  cases.push_back({"death in IO-ERROR",
-                   {1, 1, 1},
-                   explore<SuccessionCase<A, 2, 2, Ending::dies, true, 0>>});
+      {"death in IO-ERROR", large, explore<SuccessionCase<A, 2, 2, Ending::dies, true, 0>>});
+  cases.push_back({"zombie", {{2, 1, 0}}, explore<ZombieCase<A>>});
+
+  registry.mutants.push_back({"take though evicted", explore<ZombieCase<TakeThoughEvicted>>});
 }
 
 }  // namespace vdset::model

@@ -100,7 +100,7 @@ class IoErrorCase {
 template <class A>
 class RecallRaceCase {
  public:
-  static constexpr uint32_t depth = 2, total = 2;
+  static constexpr uint32_t depth = 2, total = 3;
 
   void start() {
     Explorer::current().spawn("server", Fate::immortal, [this] { server(); });
@@ -251,14 +251,20 @@ class ServerThreadsCase {
 }  // namespace
 
 void add_device_cases(Registry& registry) {
+  using A = ExplorerAtomics;
   auto& cases = registry.cases;
-  cases.push_back({"IO-ERROR", {2, 1, 0}, explore<IoErrorCase<ExplorerAtomics>>});
-  cases.push_back({"recall races take", {2, 1, 0}, explore<RecallRaceCase<ExplorerAtomics>>});
-  cases.push_back(
-      {"two server threads", {2, 1, 0}, explore<ServerThreadsCase<ExplorerAtomics, false>>});
-  cases.push_back({"two server threads, IO-ERROR",
-                   {1, 1, 0},
-                   explore<ServerThreadsCase<ExplorerAtomics, true>>});
+  const std::vector<Bounds> large = {{1, 1, 0}, {2, 0, 0}};
+  cases.push_back({"IO-ERROR", {{2, 1, 0}}, explore<IoErrorCase<A>>});
+  cases.push_back({"recall races take", large, explore<RecallRaceCase<A>>});
+  cases.push_back({"two server threads", {{2, 1, 0}}, explore<ServerThreadsCase<A, false>>});
+  cases.push_back({"two server threads, IO-ERROR", large, explore<ServerThreadsCase<A, true>>});
+
+  auto& mutants = registry.mutants;
+  mutants.push_back({"gate after DONE", explore<RecallRaceCase<GateAfterDone>>});
+  mutants.push_back({"take as a store", explore<RecallRaceCase<BlindExchange<Site::take_cas>>>});
+  mutants.push_back(
+      {"recall as a store", explore<RecallRaceCase<BlindExchange<Site::recall_cas>>>});
+  mutants.push_back({"recall rings armed bells only", explore<IoErrorCase<ForceOnlyArmed>>});
 }
 
 }  // namespace vdset::model

@@ -1,5 +1,5 @@
-// tests/model/device_server.hpp: the server's side of the scenarios with a whole ServerDevice: sends
-// numbered commands and ClearError, does what abi does with finished ones, keeps the books.
+// tests/model/device_server.hpp: the server's side of the scenarios with a whole ServerDevice:
+// sends numbered commands and ClearError, does what abi does with finished ones, keeps the books.
 #pragma once
 #include "tests/model/rig.hpp"
 

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <limits>
 
 namespace vdset::model {
 
@@ -22,10 +24,16 @@ Explorer* the_explorer = nullptr;
 
 bool has(Effects effects, Effects which) { return (effects & which) != 0; }
 
+// How usual it is, in 64ths, that a random execution goes on with its thread, reads the newest
+// message, lives.
+constexpr std::uint32_t usually_goes_on = 58;
+constexpr std::uint32_t usually_newest = 54;
+constexpr std::uint32_t usually_lives = 63;
+
 }  // namespace
 
 Explorer::Explorer(const Plan& plan)
-    : plan_(plan), arena_(std::make_unique_for_overwrite<std::uint32_t[]>(arena_entries)) {
+    : plan_(plan), arena_(std::make_unique_for_overwrite<Key[]>(arena_entries)) {
   the_explorer = this;
 }
 
@@ -105,21 +113,19 @@ void Explorer::describe_failure(const std::function<void()>& start,
   report_.trace += "  => " + error_ + "\n";
 }
 
-std::uint32_t Explorer::pick_one_of(std::uint32_t options, bool first_is_usual) {
+std::uint32_t Explorer::pick_one_of(std::uint32_t options, std::uint32_t usual) {
   if (options <= 1) return 0;
   if (plan_.seed != 0) {
-    constexpr std::uint32_t eighths_usual = 6;
     const auto roll = static_cast<std::uint32_t>(random_());
-    if (first_is_usual)
-      return roll % 8 < eighths_usual ? 0 : 1 + (roll / 8) % (options - 1);
-    return roll % options;
+    if (usual == 0) return roll % options;
+    return roll % 64 < usual ? 0 : 1 + (roll / 64) % (options - 1);
   }
   if (choices_used_ == choices_.size())
     choices_.push_back({0, static_cast<std::uint16_t>(options)});
   return choices_[choices_used_++].taken;
 }
 
-std::uint32_t Explorer::choose(std::uint32_t options) { return pick_one_of(options, false); }
+std::uint32_t Explorer::choose(std::uint32_t options) { return pick_one_of(options, 0); }
 
 // ---- Threads ----------------------------------------------------------------------------------
 
@@ -132,6 +138,7 @@ ThreadId Explorer::spawn(const char* name, Fate fate, std::function<void()> body
   t.fate = fate;
   t.state = State::ready;
   t.seen = t.left = t.fenced_in = t.fenced_out = {};
+  t.has_fenced_out = false;
   return thread_count_++;
 }
 
@@ -178,11 +185,11 @@ ThreadId Explorer::pick(Step step) {
     }
     const bool may_die = has_current && step == Step::effect && deaths_ < plan_.bounds.deaths &&
                          threads_[running_].fate == Fate::mortal && !has_ended(running_);
-    const std::uint32_t taken = pick_one_of(count + (may_die ? 1 : 0), current_can);
-    if (taken == count) {
+    if (may_die && pick_one_of(2, usually_lives) != 0) {
       kill(running_);
       continue;
     }
+    const std::uint32_t taken = pick_one_of(count, current_can ? usually_goes_on : 0);
     if (current_can && taken != 0) ++preemptions_;
     return candidates[taken];
   }
@@ -231,28 +238,34 @@ void Explorer::join(ThreadId id) {
 
 // ---- Views ------------------------------------------------------------------------------------
 
-void Explorer::join_view(View& into, const Snapshot& from) const {
-  for (std::uint32_t i = 0; i < from.count; ++i)
-    into.entry[i] = std::max(into.entry[i], from.entry[i]);
+void Explorer::join_keys(Key* into, const Key* from, std::uint32_t count) {
+  using Keys = Key __attribute__((vector_size(entries_at_once * sizeof(Key))));
+  for (std::uint32_t i = 0; i < count; i += entries_at_once) {
+    Keys a, b;
+    std::memcpy(&a, into + i, sizeof a);
+    std::memcpy(&b, from + i, sizeof b);
+    a = a > b ? a : b;
+    std::memcpy(into + i, &a, sizeof a);
+  }
+}
+
+void Explorer::join_view(View& into, const Snapshot& from) {
+  join_keys(into.entry.data(), from.entry, from.count);
 }
 
 void Explorer::join_view(View& into, const View& from) const {
-  for (std::uint32_t i = 0; i < entry_count(); ++i)
-    into.entry[i] = std::max(into.entry[i], from.entry[i]);
+  join_keys(into.entry.data(), from.entry.data(), entry_count());
 }
 
-/// A copy of `view` that knows its own message, and what `and_this` knows.
-Explorer::Snapshot Explorer::snapshot(const View& view, std::uint32_t location, std::uint32_t key,
-                                      const Snapshot* and_this) {
+/// A copy of `view` joined with `and_this`; each may be null.
+Explorer::Snapshot Explorer::snapshot(const View* view, const Snapshot* and_this) {
+  if (view == nullptr) return and_this != nullptr ? *and_this : Snapshot{};
   const std::uint32_t count = entry_count();
   if (arena_used_ + count > arena_entries) std::abort();
-  std::uint32_t* const copy = &arena_[arena_used_];
+  Key* const copy = &arena_[arena_used_];
   arena_used_ += count;
-  std::copy_n(view.entry.begin(), count, copy);
-  copy[entry_of(location)] = key;
-  if (and_this != nullptr)
-    for (std::uint32_t i = 0; i < and_this->count; ++i)
-      copy[i] = std::max(copy[i], and_this->entry[i]);
+  std::copy_n(view->entry.begin(), count, copy);
+  if (and_this != nullptr) join_keys(copy, and_this->entry, and_this->count);
   return {copy, count};
 }
 
@@ -264,14 +277,14 @@ void Explorer::learn(const View& from) {
   if (in_machine()) join_view(threads_[running_].seen, from);
 }
 
-std::uint32_t Explorer::tick() {
+Key Explorer::tick() {
   if (!in_machine()) return 0;
   Thread& t = threads_[running_];
   t.left.entry[running_] = ++t.seen.entry[running_];
   return t.seen.entry[running_];
 }
 
-bool Explorer::knows(ThreadId id, std::uint32_t time) const {
+bool Explorer::knows(ThreadId id, Key time) const {
   return !in_machine() || threads_[running_].seen.entry[id] >= time;
 }
 
@@ -279,7 +292,8 @@ const char* Explorer::thread_name(ThreadId id) const { return threads_[id].name;
 
 // ---- Accesses ---------------------------------------------------------------------------------
 
-Effects Explorer::effects(Site site) const {
+Effects Explorer::effects(Site site) {
+  report_.sites |= std::uint64_t{1} << static_cast<std::uint32_t>(site);
   if (plan_.weakening && plan_.weakening->site == site) return plan_.weakening->left;
   return effects_of(core::site_order(site));
 }
@@ -300,8 +314,7 @@ std::uint32_t Explorer::locate(const Word& word) {
   return location_count_++;
 }
 
-/// The newest value, for accesses outside the machine.
-std::uint32_t Explorer::plain(const Word& word) const {
+std::uint32_t Explorer::newest(const Word& word) const {
   for (std::uint32_t i = 0; i < location_count_; ++i)
     if (locations_[i].word == &word) return locations_[i].messages.back().value;
   return word.value;
@@ -311,7 +324,7 @@ std::uint32_t Explorer::plain(const Word& word) const {
 std::uint32_t Explorer::readable(std::uint32_t location, Effects how) const {
   if (stale_ >= plan_.bounds.stale) return 1;
   const auto& messages = locations_[location].messages;
-  std::uint32_t oldest = threads_[running_].seen.entry[entry_of(location)];
+  Key oldest = threads_[running_].seen.entry[entry_of(location)];
   // Not behind the newest sequentially consistent store.
   if (has(how, sequential)) oldest = std::max(oldest, sequential_.entry[entry_of(location)]);
   std::uint32_t count = 1;
@@ -323,7 +336,7 @@ std::uint32_t Explorer::readable(std::uint32_t location, Effects how) const {
 
 std::uint32_t Explorer::read(std::uint32_t location, const Message& message, Effects how) {
   Thread& t = threads_[running_];
-  std::uint32_t& known = t.seen.entry[entry_of(location)];
+  Key& known = t.seen.entry[entry_of(location)];
   known = std::max(known, message.key);
   if (has(how, acquires)) join_view(t.seen, message.knowledge);
   join_view(t.fenced_in, message.knowledge);
@@ -331,11 +344,11 @@ std::uint32_t Explorer::read(std::uint32_t location, const Message& message, Eff
 }
 
 std::uint32_t Explorer::load(Site site, const Word& word) {
-  if (!in_machine()) return plain(word);
+  if (!in_machine()) return newest(word);
   schedule(Step::look);
   const std::uint32_t location = locate(word);
   const Effects how = effects(site);
-  const std::uint32_t back = pick_one_of(readable(location, how), true);
+  const std::uint32_t back = pick_one_of(readable(location, how), usually_newest);
   stale_ += back != 0 ? 1 : 0;
   const auto& messages = locations_[location].messages;
   const std::uint32_t value = read(location, messages[messages.size() - 1 - back], how);
@@ -349,14 +362,14 @@ std::size_t Explorer::place_of_store(std::uint32_t location, Effects how) {
   const auto& messages = locations_[location].messages;
   const std::size_t end = messages.size();
   if (has(how, sequential) || stale_ >= plan_.bounds.stale) return end;
-  const std::uint32_t known = threads_[running_].seen.entry[entry_of(location)];
+  const Key known = threads_[running_].seen.entry[entry_of(location)];
   std::uint32_t count = 1;
   while (count < choices_per_access && count < end) {
     const Message& next = messages[end - count];
     if (next.key <= known || next.is_rmw || next.key - messages[end - count - 1].key < 2) break;
     ++count;
   }
-  const std::uint32_t before = pick_one_of(count, true);
+  const std::uint32_t before = pick_one_of(count, usually_newest);
   stale_ += before != 0 ? 1 : 0;
   return end - before;
 }
@@ -365,18 +378,21 @@ std::size_t Explorer::place_of_store(std::uint32_t location, Effects how) {
 void Explorer::insert(std::uint32_t location, std::size_t place, std::uint32_t value, Effects how,
                       const Message* replaced) {
   auto& messages = locations_[location].messages;
-  const std::uint32_t before = messages[place - 1].key;
-  const std::uint32_t key =
+  const int before = messages[place - 1].key;
+  const int key =
       place == messages.size() ? before + key_step : before + (messages[place].key - before) / 2;
+  if (key > std::numeric_limits<Key>::max()) std::abort();
   Thread& t = threads_[running_];
-  t.seen.entry[entry_of(location)] = key;
-  const View& known = has(how, releases) ? t.seen : t.fenced_out;
+  t.seen.entry[entry_of(location)] = static_cast<Key>(key);
+  const View* const known = has(how, releases) ? &t.seen
+                            : t.has_fenced_out ? &t.fenced_out
+                                               : nullptr;
   const Snapshot* const passed_on = replaced != nullptr ? &replaced->knowledge : nullptr;
-  const Message message{value, key, replaced != nullptr,
-                        snapshot(known, location, key, passed_on)};
+  const Message message{value, static_cast<Key>(key), replaced != nullptr,
+                        snapshot(known, passed_on)};
   messages.insert(messages.begin() + static_cast<std::ptrdiff_t>(place), message);
-  std::uint32_t& newest = sequential_.entry[entry_of(location)];
-  if (has(how, sequential)) newest = std::max(newest, key);
+  Key& newest = sequential_.entry[entry_of(location)];
+  if (has(how, sequential)) newest = std::max(newest, static_cast<Key>(key));
   if (t.fate == Fate::mortal) t.left = t.seen;
 }
 
@@ -432,7 +448,7 @@ bool Explorer::compare_exchange(Site site, Word& word, std::uint32_t& expected,
   const std::uint32_t window = readable(location, nothing);
   for (std::uint32_t i = 1; i < window; ++i)
     if (messages[messages.size() - 1 - i].value != expected) back[count++] = i;
-  const std::uint32_t taken = pick_one_of(count, true);
+  const std::uint32_t taken = pick_one_of(count, usually_newest);
   const Message found = messages[messages.size() - 1 - back[taken]];
   if (taken == 0 && found.value == expected) {
     read(location, found, how);
@@ -457,7 +473,9 @@ void Explorer::fence(Site site) {
     join_view(t.seen, sequential_);
     join_view(sequential_, t.seen);
   }
-  if (has(how, releases)) t.fenced_out = t.seen;
+  if (!has(how, releases)) return;
+  t.fenced_out = t.seen;
+  t.has_fenced_out = true;
 }
 
 void Explorer::futex_wait(const Word& word, std::uint32_t value) {

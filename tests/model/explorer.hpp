@@ -26,9 +26,11 @@ namespace vdset::model {
 using core::Site;
 using core::Word;
 
-inline constexpr std::uint32_t threads_max = 6;
+inline constexpr std::uint32_t threads_max = 8;
 inline constexpr std::uint32_t locations_max = 128;  // Words touched in one execution.
 inline constexpr std::uint32_t entries_max = threads_max + locations_max;
+inline constexpr std::uint32_t entries_at_once = 8;  // One SSE2 register of keys.
+static_assert(entries_max % entries_at_once == 0);
 
 // ---- What to explore, and what came of it -----------------------------------------------------
 
@@ -67,12 +69,15 @@ struct Plan {
   std::uint64_t seed = 0;  // 0: depth first. Else execution i is random, from seed + i.
 };
 
+static_assert(static_cast<std::uint32_t>(Site::count) <= 64, "Report::sites has a bit for each");
+
 struct Report {
   bool failed = false;
   bool exhaustive = false;       // Depth first, and every choice within the bounds was tried.
   std::uint64_t executions = 0;
   std::uint64_t with_deaths = 0;
   std::uint64_t seed = 0;        // Of the failed random execution.
+  std::uint64_t sites = 0;       // One bit for each site that was reached.
   double seconds = 0;
   std::string why;
   std::string trace;             // The failed execution, access by access.
@@ -82,9 +87,12 @@ struct Report {
 
 using ThreadId = std::uint32_t;
 
+/// Position of a message in its location's modification order, or of an event in its thread.
+using Key = std::int16_t;
+
 /// What a thread knows: of each thread, how many of its events; of each location, which message.
 struct View {
-  std::array<std::uint32_t, entries_max> entry{};
+  std::array<Key, entries_max> entry{};
 };
 
 enum class Fate : std::uint8_t { immortal, mortal };
@@ -120,12 +128,15 @@ class Explorer {
   void block_until(const Predicate& predicate) {
     block([](const void* p) { return (*static_cast<const Predicate*>(p))(); }, &predicate);
   }
+  /// The newest value, whoever may see it: for predicates and final checks only.
+  std::uint32_t newest(const Word& word) const;
   bool has_ended(ThreadId id) const;
   bool is_dead(ThreadId id) const;
   /// Waits until the thread ended or died. As the kernel's notice: all it did is visible.
   void join(ThreadId id);
   /// A line of the trace.
   void note(const char* text);
+  bool is_tracing() const { return tracing_; }
 
   // For atomics policies and the port.
   std::uint32_t load(Site site, const Word& word);
@@ -143,8 +154,8 @@ class Explorer {
   void learn(const View& from);
   ThreadId self() const { return running_; }
   /// The time of an access of data by the running thread.
-  std::uint32_t tick();
-  bool knows(ThreadId id, std::uint32_t time) const;
+  Key tick();
+  bool knows(ThreadId id, Key time) const;
   const char* thread_name(ThreadId id) const;
   bool in_machine() const { return running_ != outside; }
 
@@ -152,20 +163,20 @@ class Explorer {
   static constexpr ThreadId outside = threads_max;
   static constexpr std::uint32_t steps_max = 4000;
   static constexpr std::uint32_t choices_per_access = 3;
-  static constexpr std::uint32_t key_step = 4096;  // Room for a dozen stores in between.
+  static constexpr Key key_step = 16;  // Room for four stores in between, each before the last.
   static constexpr std::uint32_t table_slots = 1024;
   static constexpr std::size_t arena_entries = std::size_t{steps_max} * entries_max;
 
   /// A view that no longer changes; beyond `count` all entries are 0.
   struct Snapshot {
-    const std::uint32_t* entry = nullptr;
+    const Key* entry = nullptr;
     std::uint32_t count = 0;
   };
   struct Message {
     std::uint32_t value = 0;
-    std::uint32_t key = 0;   // Position in modification order.
-    bool is_rmw = false;     // Nothing may land between it and the one before.
-    Snapshot knowledge;      // What a reader that acquires learns.
+    Key key = 0;
+    bool is_rmw = false;  // Nothing may land between it and the one before.
+    Snapshot knowledge;   // What a reader that acquires learns beside this message.
   };
   struct Location {
     const Word* word = nullptr;
@@ -185,6 +196,7 @@ class Explorer {
     View left;       // What a mortal one knew at its last effect.
     View fenced_in;  // What an acquire fence would add.
     View fenced_out; // What a release fence left for relaxed stores.
+    bool has_fenced_out = false;
   };
   struct Choice {
     std::uint16_t taken;
@@ -213,16 +225,21 @@ class Explorer {
   void judge_standstill();
   void block(bool (*predicate)(const void*), const void* argument);
 
-  std::uint32_t pick_one_of(std::uint32_t options, bool first_is_usual);
-  Effects effects(Site site) const;
+  /// In a random execution the first option is taken in `usual` of 64 cases.
+  std::uint32_t pick_one_of(std::uint32_t options, std::uint32_t usual);
+  /// What this access does; notes that its site was reached.
+  Effects effects(Site site);
   std::uint32_t locate(const Word& word);
-  std::uint32_t plain(const Word& word) const;
-  std::uint32_t entry_count() const { return threads_max + location_count_; }
+  /// In use; a multiple of entries_at_once.
+  std::uint32_t entry_count() const {
+    return (threads_max + location_count_ + entries_at_once - 1) / entries_at_once *
+           entries_at_once;
+  }
   static std::uint32_t entry_of(std::uint32_t location) { return threads_max + location; }
-  void join_view(View& into, const Snapshot& from) const;
+  static void join_keys(Key* into, const Key* from, std::uint32_t count);
+  static void join_view(View& into, const Snapshot& from);
   void join_view(View& into, const View& from) const;
-  Snapshot snapshot(const View& view, std::uint32_t location, std::uint32_t key,
-                    const Snapshot* and_this);
+  Snapshot snapshot(const View* view, const Snapshot* and_this);
   std::uint32_t readable(std::uint32_t location, Effects how) const;
   std::size_t place_of_store(std::uint32_t location, Effects how);
   std::uint32_t read(std::uint32_t location, const Message& message, Effects how);
@@ -246,7 +263,7 @@ class Explorer {
   std::uint32_t location_count_ = 0;
   std::array<TableSlot, table_slots> table_;
   std::uint64_t execution_ = 0;
-  std::unique_ptr<std::uint32_t[]> arena_;
+  std::unique_ptr<Key[]> arena_;
   std::size_t arena_used_ = 0;
   View sequential_;  // Of each location, its newest sequentially consistent store.
   int preemptions_ = 0;
@@ -348,8 +365,8 @@ class Payload {
  private:
   std::uint32_t value_ = 0;
   ThreadId writer_ = 0;
-  std::uint32_t written_at_ = 0;  // 0: by nobody in this execution.
-  std::array<std::uint32_t, threads_max> read_at_{};
+  Key written_at_ = 0;  // 0: by nobody in this execution.
+  std::array<Key, threads_max> read_at_{};
 };
 
 }  // namespace vdset::model

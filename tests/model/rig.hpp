@@ -41,6 +41,7 @@ struct DeviceMemory {
 
   void name_words() {
     Explorer& explorer = Explorer::current();
+    if (!explorer.is_tracing()) return;
     explorer.name(row.device, "device");
     explorer.name(device_bell(), "device bell");
     explorer.name(agent_bell(), "agent bell");

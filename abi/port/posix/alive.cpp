@@ -61,14 +61,20 @@ int alive_start() {
   table.head.list.next = &table.head.list;
   table.head.futex_offset = static_cast<long>(table.words - table.nodes);
   table.head.list_op_pending = nullptr;
-  return result_of(sys(Call::robust_list, [] {
+  const int error = result_of(sys(Call::robust_list, [] {
     return syscall(SYS_set_robust_list, &table.head, sizeof table.head);
   }));
+  if (error != 0) alive_stop();
+  return error;
 }
 
 void alive_stop() {
   syscall(SYS_set_robust_list, nullptr, sizeof table.head);
   if (table.nodes != nullptr) munmap(table.nodes, 2 * area_bytes());
+  table = Table{};
+}
+
+void alive_forget() {
   table = Table{};
 }
 

@@ -221,7 +221,7 @@ void nodes_clean(const Directory& directory) {
   closedir(dir);
 }
 
-int socket_listen(const Directory& directory, const char* stem) {
+int socket_listen(const Directory& directory, const char* stem, bool other_users) {
   int fd = unix_socket();
   if (fd < 0) return -errno;
   const NodePath path = node_path(directory, stem, "sock");
@@ -232,6 +232,9 @@ int socket_listen(const Directory& directory, const char* stem) {
   const bool bound = failed == 0;
   if (bound) {
     open_to_group(directory, path.text);
+    if (other_users && chmod(path.text, 0666) != 0) failed = -1;
+  }
+  if (failed == 0) {
     failed = sys(Call::listen, [&] { return listen(fd, 64); });
   }
   if (failed == 0) return fd;
@@ -323,10 +326,14 @@ int packet_receive(int socket, Packet& packet) {
   const bool whole = static_cast<std::size_t>(got) == packet.size &&
                      (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
   if (got > 0 && whole) return 0;
+  // Cut although there was room: this process has no free descriptor numbers.
+  const bool want = got > 0 && (message.msg_flags & MSG_CTRUNC) != 0 &&
+                    packet.descriptor_count < descriptors_max;
   for (std::size_t i = 0; i < packet.descriptor_count; ++i)
     close_descriptor(packet.descriptors[i]);
   packet.descriptor_count = 0;
-  return got == 0 ? -EPIPE : -EPROTO;
+  if (want) return -EMFILE;
+    return got == 0 ? -EPIPE : -EPROTO;
 }
 
 int peer_credentials(int socket, Credentials& out) {

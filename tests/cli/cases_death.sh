@@ -1,0 +1,111 @@
+# cases_death.sh: processes are killed in the middle. To be in the middle for certain, one helper is
+# stopped first: the
+# work cannot end without its device. Sourced by test_cli.sh.
+
+rm -rf bk new.db
+make_database long.db 4096 100000 delete
+
+# begin_stopped ROLE ARGUMENTS...: starts vdset, stops the helper of device 0 once its file has
+# grown. Sets parent, helper.
+begin_stopped() {
+  local role=$1; shift
+  "$vdset" "$@" --quiet >out.txt 2>err.txt & parent=$!
+  wait_for has_child $parent "$role" 'device=0 ' || return 1
+  helper=$(child_of $parent "$role" 'device=0 ')
+  wait_for grew bk/.device-0.vdset.tmp 100000
+  kill -STOP "$helper"
+}
+
+# ended NAME CODE PATTERN: the parent ended with CODE and one line that matches.
+ended() {
+  local code started=$SECONDS
+  wait $parent; code=$?
+  check "$1: exit code $2, and soon" test $code -eq "$2" -a $((SECONDS - started)) -le 3
+  check "$1: one line names the dead process" is_equal \
+    "$(grep -c "^vdset: .*: .*; " err.txt)$(grep -c -- "$3" err.txt)" 11
+  check "$1: nothing stays" test ! -e bk -a "$(temporaries)" -eq 0
+  check "$1: no process stays" not pgrep -P $parent
+}
+
+for arguments in "--processes" "--processes --compress zstd"; do
+  begin_stopped secondary backup long.db --to bk --devices 2 $arguments
+  victim=$(child_of $parent engine-backup); kill -9 "$victim"
+  ended "engine killed, backup $arguments" 6 "killed by signal 9.*the engine process (pid $victim)"
+  begin_stopped secondary backup long.db --to bk --devices 2 $arguments
+  kill -9 "$helper"
+  ended "secondary killed, backup $arguments" 6 \
+    "killed by signal 9.*the secondary process of device 0 (pid $helper)"
+done
+begin_stopped worker backup long.db --to bk --devices 2 --processes --compress zstd
+kill -9 "$helper"
+ended "worker killed, backup" 6 "killed by signal 9.*the worker process of device 0 (pid $helper)"
+begin_stopped worker backup long.db --to bk --devices 2 --compress zstd
+kill -9 "$helper"
+ended "worker of a thread killed, backup" 6 \
+  "killed by signal 9.*the worker process of device 0 (pid $helper)"
+for signal in INT TERM HUP; do
+  begin_stopped secondary backup long.db --to bk --devices 2 --processes
+  kill -$signal $parent
+  ended "parent gets SIG$signal" 6 "stopped by signal"
+done
+
+# The parent itself: nobody is left to report, so nothing may be left at all.
+begin_stopped secondary backup long.db --to bk --devices 2 --processes
+children=$(pgrep -P $parent)
+kill -9 $parent; wait $parent 2>/dev/null
+kill -CONT "$helper"
+for child in $children; do wait_for is_gone "$child"; done
+check "parent killed: no process stays" not kill -0 $children
+check "parent killed: no file stays" is_equal "$(temporaries)" 0
+rm -rf bk
+check "parent killed: the same again works" run backup long.db --to bk --name again --quiet
+rm -rf bk
+
+# Hand-over: a new process takes the dead one's place, and the backup is whole.
+for arguments in "secondary --processes" "secondary --processes --compress zstd" \
+  "worker --processes --compress zstd"; do
+  role=${arguments%% *}
+  begin_stopped "$role" backup long.db --to bk --devices 2 ${arguments#* } --on-helper-death \
+    hand-over --json
+  kill -9 "$helper"
+  wait $parent
+  check "hand-over, $arguments killed: exit code 0" is_equal $? 0
+  check "hand-over, $arguments killed: replaced once" is_equal \
+    "$(json out.txt '$.processes_replaced')" 1
+  check "hand-over, $arguments killed: whole" run verify bk
+  check "hand-over, $arguments killed: restore" run restore bk --to new.db --quiet
+  check "hand-over, $arguments killed: identical" cmp long.db new.db
+  rm -rf bk new.db
+done
+begin_stopped secondary backup long.db --to bk --devices 2 --processes --on-helper-death hand-over
+victim=$(child_of $parent engine-backup); kill -9 "$victim"
+ended "hand-over, but the engine is killed" 6 "the engine process (pid $victim)"
+
+# Readers and writers of the source meanwhile; the set's name.
+begin_stopped secondary backup long.db --to bk --devices 2 --processes --name taken
+check "rollback journal: a writer waits during the backup" not sql long.db "create table w(a)"
+refused "the set's name is in use" 7 "taken" backup small.db --to bk2 --name taken
+refused "the directory is in use" 8 "at work" backup small.db --to bk
+kill -CONT "$helper"; wait $parent
+check "a stopped helper that goes on is no failure" is_equal $? 0
+check "rollback journal: a writer writes after the backup" sql long.db "create table w(a)"
+check "the set's name is free again" run backup small.db --to bk2 --name taken --quiet
+
+# Restore.
+cp small.db old.db
+for role in engine-restore secondary; do
+  "$vdset" restore bk --to old.db --processes --quiet >out.txt 2>err.txt & parent=$!
+  wait_for has_child $parent secondary 'device=0 '
+  kill -STOP "$(child_of $parent secondary 'device=0 ')"
+  wait_for has_child $parent "$role" && victim=$(child_of $parent "$role")
+  kill -9 "$victim"
+  wait $parent
+  check "$role killed, restore: exit code 6" is_equal $? 6
+  check "$role killed, restore: the message names it" grep -q "killed by signal 9.*(pid $victim)" \
+    err.txt
+  check "$role killed, restore: the old file stays" cmp small.db old.db
+  check "$role killed, restore: nothing else stays" is_equal "$(temporaries)" 0
+done
+
+check "nothing stays in the runtime directory" is_equal "$(ls -A "$VDSET_RUNTIME_DIR" | wc -l)" 0
+check "nothing stays in /dev/shm" not sh -c 'ls /dev/shm | grep -q vdset'

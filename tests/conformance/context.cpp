@@ -1,0 +1,57 @@
+// tests/conformance/context.cpp: see suite.hpp.
+#include <unistd.h>
+#include <cstdio>
+#include <cstring>
+#include "suite.hpp"
+
+namespace conformance {
+
+std::string code_text(int code) {
+  if (code >= 0) return std::to_string(code);
+  const char* const name = vdset_error_name(code);
+  char number[32];
+  std::snprintf(number, sizeof number, " (0x%08x)", static_cast<unsigned>(code));
+  return std::string(name) + number;
+}
+
+void Context::tell(char kind, const std::string& text) {
+  std::string line = kind + text;
+  for (char& c : line)
+    if (c == '\n') c = ' ';
+  line += '\n';
+  // One write: threads of a scenario may tell at once.
+  if (write(report_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(3);
+}
+
+bool Context::check(bool good, const std::string& what, Place place) {
+  checks_.fetch_add(1);
+  if (good) return true;
+  const char* const slash = std::strrchr(place.file_name(), '/');
+  tell('F', std::string(slash != nullptr ? slash + 1 : place.file_name()) + ":" +
+                std::to_string(place.line()) + ": " + what);
+  return false;
+}
+
+bool Context::equal(int64_t actual, int64_t expected, const std::string& what, Place place) {
+  return check(actual == expected,
+               what + ": " + std::to_string(actual) + ", not " + std::to_string(expected), place);
+}
+
+bool Context::code(int actual, int expected, const std::string& what, Place place) {
+  return check(actual == expected, what + ": " + code_text(actual) + ", not " + code_text(expected),
+               place);
+}
+
+void Context::need(int actual, int expected, const std::string& what, Place place) {
+  if (!code(actual, expected, what, place)) throw Stop();
+}
+
+void Context::cover(const std::string& section, const std::string& item) {
+  tell('C', section + "\t" + item);
+}
+
+std::string Context::fresh_name() {
+  return "conformance-" + std::to_string(getpid()) + "-" + std::to_string(names_.fetch_add(1));
+}
+
+}  // namespace conformance

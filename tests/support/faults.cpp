@@ -1,0 +1,79 @@
+// tests/support/faults.cpp: see faults.hpp.
+#include "tests/support/faults.hpp"
+#include <atomic>
+#include <cstddef>
+
+namespace vdset::faults {
+namespace {
+
+constexpr std::size_t call_count = static_cast<std::size_t>(port::Call::count);
+
+/// In the order of port::Call.
+constexpr const char* names[] = {
+    "memfd_create", "ftruncate",   "fallocate",     "mmap",        "seal",       "futex_wait",
+    "futex_waitv",  "open",        "mkdir",         "lock",        "socket",     "bind",
+    "chmod",        "listen",      "connect",       "accept",      "socketpair", "sendmsg",
+    "recvmsg",      "peercred",    "peerpidfd",     "pidfd_open",  "epoll_create", "epoll_ctl",
+    "epoll_wait",   "eventfd",     "thread_create", "robust_list", "getrandom",
+    "future_write_seal", "noexec_seal"};
+static_assert(sizeof names / sizeof *names == call_count, "one name for each port::Call");
+
+struct Counters {
+  std::atomic<std::uint32_t> uses{0};
+  std::atomic<std::uint32_t> failures{0};
+  // The plan: errno 0 is none.
+  std::atomic<int> error{0};
+  std::atomic<std::uint32_t> nth{0};
+  std::atomic<bool> for_ever{false};
+};
+Counters counters[call_count];
+
+Counters& of(port::Call call) {
+  return counters[static_cast<std::size_t>(call)];
+}
+
+}  // namespace
+
+void arm(const Plan& plan) {
+  Counters& at = of(plan.call);
+  at.nth = plan.nth;
+  at.for_ever = plan.for_ever;
+  at.error = plan.error;
+}
+
+void disarm() {
+  for (Counters& at : counters)
+    at.error = 0;
+}
+
+void reset() {
+  for (Counters& at : counters) {
+    at.uses = 0;
+    at.failures = 0;
+  }
+}
+
+std::uint32_t uses(port::Call call) {
+  return of(call).uses;
+}
+std::uint32_t failures(port::Call call) {
+  return of(call).failures;
+}
+const char* name_of(port::Call call) {
+  return names[static_cast<std::size_t>(call)];
+}
+
+}  // namespace vdset::faults
+
+namespace vdset::port {
+
+int next_fault(Call call) {
+  auto& at = faults::of(call);
+  const std::uint32_t use = ++at.uses;
+  const int error = at.error;
+  if (error == 0 || use < at.nth || (use > at.nth && !at.for_ever)) return 0;
+  ++at.failures;
+  return error;
+}
+
+}  // namespace vdset::port

@@ -1,0 +1,307 @@
+// tests/unit/test_wait.cpp
+// Goal: waits end when they should: at an absolute deadline, whatever signals come; when the word
+// changes; when the peer dies; and never because a signal did.
+// Method: signals sent without pause until the wait is over, so that a wait that began anew at each
+// would never end; threads known to be asleep before they are woken. No time is asserted.
+#include "abi/wait.hpp"
+#include <cerrno>
+#include <pthread.h>
+#include "tests/unit/system.hpp"
+
+using namespace vdset;
+using namespace vdset::unit;
+
+namespace {
+
+constexpr std::int64_t moment_ns = 30'000'000;
+std::atomic<unsigned> signals_seen;
+
+/// A handler that does not restart calls, for the life of the object.
+struct Interrupting {
+  struct sigaction before {};
+  Interrupting() {
+    signals_seen = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int) { ++signals_seen; };
+    sigaction(SIGUSR1, &action, &before);
+  }
+  ~Interrupting() { sigaction(SIGUSR1, &before, nullptr); }
+};
+
+/// Runs `wait` in a thread and sends it signals until it is over.
+template <class Wait>
+void under_signals(Wait wait) {
+  const Interrupting handler;
+  std::atomic<bool> over{false};
+  std::atomic<bool> begun{false};
+  std::thread thread([&] {
+    begun = true;
+    wait();
+    over = true;
+  });
+  while (!begun)
+    sched_yield();
+  while (!over) {
+    pthread_kill(thread.native_handle(), SIGUSR1);
+    sched_yield();
+  }
+  thread.join();
+}
+
+/// A thread that is asleep when the constructor returns.
+template <class Sleep>
+class Asleep {
+ public:
+  explicit Asleep(Sleep sleep)
+      : thread_([this, sleep] {
+          id_ = static_cast<pid_t>(port::thread_id());
+          sleep();
+        }) {
+    while (id_ == 0)
+      sched_yield();
+    await_sleep(getpid(), id_);
+  }
+  std::thread& thread() { return thread_; }
+
+ private:
+  std::atomic<pid_t> id_{0};
+  std::thread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("a deadline is absolute and saturates; a negative timeout is never") {
+  CHECK(port::deadline_after(-1) == port::never);
+  CHECK(port::deadline_after(INT64_MIN) == port::never);
+  CHECK(port::deadline_after(INT64_MAX) == port::never);
+  CHECK(port::deadline_after(INT64_MAX - 1) == port::never);
+  const std::int64_t before = port::now_ns();
+  const std::int64_t at = port::deadline_after(1000);
+  CHECK(at >= before + 1000);
+  CHECK(at <= port::now_ns() + 1000);
+}
+
+TEST_CASE("a word that has another value, or a deadline that has passed, does not sleep") {
+  Deadline guard;
+  const core::Word word{5}, alive{7};
+  CHECK(port::wait_word(word, 4, nullptr, 0, port::never) == port::Woken::maybe);
+  CHECK(port::wait_word(word, 5, nullptr, 0, 0) == port::Woken::timed_out);
+  CHECK(port::wait_word(word, 5, nullptr, 0, port::now_ns()) == port::Woken::timed_out);
+  if (!port::has_wait_many()) return;
+  CHECK(port::wait_word(word, 5, &alive, 6, port::never) == port::Woken::maybe);
+  CHECK(port::wait_word(word, 4, &alive, 7, port::never) == port::Woken::maybe);
+  CHECK(port::wait_word(word, 5, &alive, 7, 0) == port::Woken::timed_out);
+}
+
+TEST_CASE("a wait that times out has reached its deadline, with one word and with two") {
+  Deadline guard;
+  const core::Word word{5}, alive{7};
+  for (const core::Word* other : {static_cast<const core::Word*>(nullptr), &alive}) {
+    const std::int64_t deadline = port::deadline_after(moment_ns);
+    while (port::wait_word(word, 5, other, 7, deadline) != port::Woken::timed_out) {
+    }
+    CHECK(port::now_ns() >= deadline);
+  }
+}
+
+TEST_CASE("signals do not move the deadline of a word") {
+  Deadline guard;
+  const core::Word word{5};
+  std::int64_t deadline = 0, ended = 0;
+  under_signals([&] {
+    deadline = port::deadline_after(moment_ns);
+    while (port::wait_word(word, 5, nullptr, 0, deadline) != port::Woken::timed_out) {
+    }
+    ended = port::now_ns();
+  });
+  CHECK(ended >= deadline);
+  CHECK(signals_seen > 0);
+}
+
+TEST_CASE("a wake reaches every sleeper of a word, in two mappings") {
+  Deadline guard;
+  int part = port::memory_create(65536);
+  port::Mapping one, two;
+  REQUIRE(port::memory_map(part, 65536, true, one) == 0);
+  REQUIRE(port::memory_map(part, 65536, false, two) == 0);
+  auto& word = *reinterpret_cast<core::Word*>(one.base);
+  const auto& view = *reinterpret_cast<const core::Word*>(two.base);
+  const auto wait = [](const core::Word& at) {
+    while (__atomic_load_n(&at.value, __ATOMIC_ACQUIRE) == 0)
+      port::wait_word(at, 0, nullptr, 0, port::never);
+  };
+  Asleep first([&] { wait(word); });
+  Asleep second([&] { wait(view); });
+  __atomic_store_n(&word.value, 1, __ATOMIC_RELEASE);
+  port::wake_word(word);
+  first.thread().join();
+  second.thread().join();
+  port::memory_unmap(one);
+  port::memory_unmap(two);
+  port::close_descriptor(part);
+}
+
+TEST_CASE("readability: now, at the deadline, and under signals only when it is so") {
+  Deadline guard;
+  Signpost post;
+  CHECK(port::wait_readable(post.ends[0], 0) == 0);
+  const std::int64_t deadline = port::deadline_after(moment_ns);
+  CHECK(port::wait_readable(post.ends[0], deadline) == 0);
+  CHECK(port::now_ns() >= deadline);
+  int result = -1;
+  std::int64_t end = 0;
+  under_signals([&] {
+    end = port::deadline_after(moment_ns);
+    result = port::wait_readable(post.ends[0], end);
+  });
+  CHECK(result == 0);
+  CHECK(port::now_ns() >= end);
+  Asleep reader([&] { result = port::wait_readable(post.ends[0], port::never); });
+  post.post();
+  reader.thread().join();
+  CHECK(result == 1);
+}
+
+// ---- abi/wait.hpp -----------------------------------------------------------------------------
+
+TEST_CASE("a bell's waiter that finds its condition true neither sleeps nor stays armed") {
+  core::Word bell{0x40};
+  SpinBudget spin;
+  CHECK(wait_on_bell(bell, nullptr, port::never, spin, [] { return true; }));
+  CHECK((bell.value & core::event_armed) == 0);
+}
+
+TEST_CASE("a bell's waiter ends at the deadline, says so, and is no longer armed") {
+  Deadline guard;
+  core::Word bell{0x40};
+  SpinBudget spin;
+  const std::int64_t deadline = port::deadline_after(moment_ns);
+  CHECK_FALSE(wait_on_bell(bell, nullptr, deadline, spin, [] { return false; }));
+  CHECK(port::now_ns() >= deadline);
+  CHECK(bell.value == 0x40);
+  CHECK_FALSE(wait_on_bell(bell, nullptr, 0, spin, [] { return false; }));
+}
+
+TEST_CASE("a bell's waiter sleeps through signals until it is rung") {
+  Deadline guard;
+  core::Word bell{0};
+  SpinBudget spin;
+  std::atomic<bool> condition{false};
+  bool result = false;
+  std::thread ringer;
+  under_signals([&] {
+    ringer = std::thread([&] {
+      while (signals_seen < 50)
+        sched_yield();
+      condition = true;
+      if (core::ring_bell(atomics, bell)) port::wake_word(bell);
+    });
+    result = wait_on_bell(bell, nullptr, port::never, spin, [&] { return condition.load(); });
+  });
+  ringer.join();
+  CHECK(result);
+  CHECK(signals_seen >= 50);
+}
+
+TEST_CASE("two threads ring each other a thousand times, and each waits asleep for the other") {
+  Deadline guard(60);  // A ring that is lost costs a slice of a second: a thousand do not fit.
+  constexpr std::uint32_t rounds = 1000;
+  core::Word bells[2] = {};
+  std::atomic<std::uint32_t> rung[2] = {0, 0};
+  const auto ring = [&](int whom, std::uint32_t n) {
+    rung[whom] = n;
+    if (core::ring_bell(atomics, bells[whom])) port::wake_word(bells[whom]);
+  };
+  const auto hear = [&](int me, std::uint32_t n, SpinBudget& spin) {
+    return wait_on_bell(bells[me], nullptr, port::never, spin, [&] { return rung[me] >= n; });
+  };
+  std::thread other([&] {
+    SpinBudget spin;
+    for (std::uint32_t n = 1; n <= rounds; ++n) {
+      hear(1, n, spin);
+      ring(0, n);
+    }
+  });
+  SpinBudget spin;
+  std::uint32_t heard = 0;
+  for (std::uint32_t n = 1; n <= rounds; ++n) {
+    ring(1, n);
+    heard += hear(0, n, spin) ? 1 : 0;
+  }
+  other.join();
+  CHECK(heard == rounds);
+}
+
+TEST_CASE("a peer that is dead already ends every sleep at once") {
+  Deadline guard;
+  core::Word bell{0};
+  const core::Word alive{port::owner_died | 4711};
+  SpinBudget spin;
+  sleep_slice(bell, 0, &alive, port::never);
+  int looked = 0;
+  CHECK(wait_on_bell(bell, &alive, port::never, spin, [&] { return ++looked > 100; }));
+  CHECK(is_dead(&alive));
+  CHECK_FALSE(is_dead(nullptr));
+  const core::Word other{port::has_waiters | 4711};
+  CHECK_FALSE(is_dead(&other));
+}
+
+TEST_CASE("a sleep is cut into slices, the last one ends at the deadline") {
+  CHECK(slice_end(0) == 0);
+  const std::int64_t before = port::now_ns();
+  const std::int64_t end = slice_end(port::never);
+  CHECK(end >= before + slice_ns);
+  CHECK(end <= port::now_ns() + slice_ns);
+}
+
+TEST_CASE("a spin budget is nothing, or between the floor and the cap") {
+  SpinBudget spin;
+  const auto sound = [&spin] {
+    const std::int64_t next = spin.next_ns();
+    return next == 0 || (next >= spin_floor_ns && next <= spin_cap_ns);
+  };
+  for (int i = 0; i < 10; ++i) {
+    spin.hit();
+    CHECK(sound());
+    CHECK(spin.next_ns() > 0);
+  }
+  spin.miss();
+  spin.miss();
+  unsigned probes = 0;
+  for (unsigned i = 0; i < 4 * probe_every; ++i) {
+    CHECK(sound());
+    probes += spin.next_ns() > 0 ? 1 : 0;
+  }
+  CHECK(probes >= 1);
+  CHECK(probes <= 8);
+}
+
+TEST_CASE("visits are counted, and the last to leave wakes who waits for that") {
+  Deadline guard;
+  Visits visits;
+  {
+    const Visit outer(visits);
+    CHECK(visits.count() == 1);
+    std::atomic<bool> in{false}, go{false};
+    std::thread other([&] {
+      const Visit inner(visits);
+      in = true;
+      while (!go)
+        sched_yield();
+    });
+    while (!in)
+      sched_yield();
+    CHECK(visits.count() == 2);
+    go = true;
+    other.join();
+    CHECK(visits.count() == 1);
+  }
+  CHECK(visits.count() == 0);
+  visits.enter();
+  Asleep closer([&] {
+    while (const std::uint32_t count = visits.count())
+      port::wait_word(visits.word(), count, nullptr, 0, port::never);
+  });
+  visits.leave();
+  closer.thread().join();
+}
