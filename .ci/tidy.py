@@ -192,6 +192,9 @@ def build_lists(tree):
             listed = listed or any(f"'{word}'" in text for word in (inner, path.stem, stem))
         listed = listed or any(path.name in tree.text[script] for script in tree.shell_files()
                                if Path(script).parent == path.parent)
+        # A neighbour's file, as '../support/faults.cpp'.
+        listed = listed or any(f"/{path.parent.name}/{path.name}'" in text
+                               for text in builds.values())
         tree.check("build-lists", listed, name, "in no meson.build", "list it or delete it")
     callers = "\n".join([*builds.values(), *(tree.text[name] for name in tree.shell_files()),
                          *(tree.text[name] for name in tree.named((".py",)))])

@@ -398,7 +398,10 @@ void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t partic
   }
   {
     const port::Locked guard(server.state_lock);
-    if (server.state == SetState::aborted || server.state == SetState::terminated) return;
+    // A normal end stands, whoever dies after it; only a server that asks for it aborts it.
+    const bool asked = call == VDSET_CALL_SIGNAL_ABORT && participant == core::server_index;
+    if (server.state == SetState::aborted || (server.state == SetState::terminated && !asked))
+      return;
     server.state = SetState::aborted;
     server.abort_record = make_record(role, pid, call, code, text);
     if (server.wake != nullptr) {

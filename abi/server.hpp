@@ -121,7 +121,8 @@ void server_ready(Role& role, std::uint32_t tag);
 void server_tick(Role& role, std::int64_t now_ns);
 void server_forked(Role& role);
 int open_reception(vdset_server& server);
-/// Takes in what a participant has said, without waiting for the library thread: its words on an abort.
+/// Takes in what a participant has said, without waiting for the library thread: its words on an
+/// abort.
 void read_news(vdset_server& server, std::uint32_t participant);
 void close_peers(vdset_server& server);
 /// Makes part C of a device. 0 or -errno.

@@ -26,7 +26,8 @@ enum class Site : std::uint8_t {
   post_fence, post_fields, post_sequence, reap_word, reap_results, ready_word,
   recall_word, recall_cas, sweep_evict, sweep_word, sweep_cas, sweep_gate,
   // Command ring, client side (core/client_ring.hpp).
-  take_sequence, take_evicted, take_word, take_gate, take_peek, take_cas, take_fields, take_fence, take_recheck,
+  take_sequence, take_evicted, take_word, take_gate, take_peek, take_cas, take_fields, take_fence,
+  take_recheck,
   ready_sequence, claim_word, claim_cas, complete_results, complete_gate, complete_cas,
   // Doorbells (core/doorbell.hpp).
   bell_check, bell_bump, bell_force, bell_arm, bell_disarm, bell_watch,

@@ -192,7 +192,7 @@ TEST_CASE("a scribbler that changes the word before each exchange ends in corrup
 
 // ---- Sweep ------------------------------------------------------------------------------------
 
-TEST_CASE("sweep: takes back what is not finished, whoever is named in it; refuses what cannot be") {
+TEST_CASE("sweep: takes back what is not finished, whoever is named; refuses what cannot be") {
   for (bool hand_over : {false, true})
     for (std::uint32_t lap : {1u, 2u, 5u})
       for (std::uint32_t word : hostile_words(lap)) {
