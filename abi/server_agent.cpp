@@ -98,8 +98,11 @@ bool serve_all(vdset_server& server, bool abandon, bool pull) {
   bool any = false;
   for (vdset_server_device* device : server.devices) {
     if (device == nullptr) continue;
-    while (serve_device(server, *device, abandon, pull))
-      any = true;
+    // One batch each, so that no device starves the others or the look at an abort; all at an end.
+    bool more = serve_device(server, *device, abandon, pull);
+    any |= more;
+    while (abandon && more)
+      more = serve_device(server, *device, abandon, pull);
   }
   return any;
 }

@@ -45,9 +45,12 @@ std::int32_t judge_command(vdset_server& server, const vdset_command& command,
 
 /// Queues under the device's lock; the buffer is lent, or not on failure.
 core::Sent queue(vdset_server_device& device, vdset_command& command, std::uint32_t slot,
-                 bool& bad_buffer) {
+                 bool& bad_buffer, bool& over) {
   vdset_server& server = *device.server;
   const port::Locked guard(device.lock);
+  // Again, under the lock that the agent's last look takes: later nobody would call back.
+  over = server.aborted.load() || server.closing.load();
+  if (over) return core::Sent::closed;
   // Room in one agent step for what a sweep left and what is under way.
   if (device.swept.count + device.device.outstanding_count() >= core::finished_max - 1)
     return core::Sent::queue_full;
@@ -139,7 +142,10 @@ int32_t vdset_server_device_send_command(vdset_server_device* device, vdset_comm
   if (is_over(server))
     return fail_send(*command, VDSET_E_ABORT, VDSET_ERROR_OPERATION_ABORTED, "the set was aborted");
   bool bad_buffer = false;
-  const core::Sent sent = queue(*device, *command, slot, bad_buffer);
+  bool over = false;
+  const core::Sent sent = queue(*device, *command, slot, bad_buffer, over);
+  if (over)
+    return fail_send(*command, VDSET_E_ABORT, VDSET_ERROR_OPERATION_ABORTED, "the set is over");
   if (bad_buffer)
     return fail(VDSET_E_INVALID, "send: the buffer was freed, or is in another command");
   switch (sent) {

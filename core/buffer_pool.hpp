@@ -101,6 +101,7 @@ class BufferPool {
   /// again while the set lives.
   void quarantine(A& a, std::uint32_t slot, std::uint32_t participant) {
     const SlotWord word = shadow(slot);
+    if (word.state == SlotState::quarantined) return;
     Expects(word.state == SlotState::lent || word.state == SlotState::live);
     publish(a, slot, {SlotState::quarantined, participant, word.generation});
   }

@@ -187,8 +187,8 @@ int node_lock(const Directory& directory, const char* stem) {
 bool node_is_held(const Directory& directory, const char* stem) {
   int fd = open(node_path(directory, stem, "lock").text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   // Another user's, in a group directory: the connect will tell.
-  if (fd < 0) return errno == EACCES;
-  const bool held = is_unlocked(fd) == 0;
+  if (fd < 0) return errno != ENOENT;  // What cannot be read is in use.
+  const bool held = is_unlocked(fd) != 1;
   close_descriptor(fd);
   return held;
 }
@@ -327,13 +327,13 @@ int packet_receive(int socket, Packet& packet) {
                      (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
   if (got > 0 && whole) return 0;
   // Cut although there was room: this process has no free descriptor numbers.
-  const bool want = got > 0 && (message.msg_flags & MSG_CTRUNC) != 0 &&
-                    packet.descriptor_count < descriptors_max;
+  const bool want =
+      got > 0 && (message.msg_flags & MSG_CTRUNC) != 0 && packet.descriptor_count < descriptors_max;
   for (std::size_t i = 0; i < packet.descriptor_count; ++i)
     close_descriptor(packet.descriptors[i]);
   packet.descriptor_count = 0;
   if (want) return -EMFILE;
-    return got == 0 ? -EPIPE : -EPROTO;
+  return got == 0 ? -EPIPE : -EPROTO;
 }
 
 int peer_credentials(int socket, Credentials& out) {
