@@ -281,6 +281,10 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   Descriptors descriptors;
   const int error = receive_message(socket, message, descriptors);
   if (error == -EAGAIN) return;
+  // The request socket of a primary may hang up before its goodbye on the other is read.
+  const bool more = request && server.peers[i].socket >= 0 &&
+                    port::wait_readable(server.peers[i].socket, 0) == 1;
+  if (error != 0 && more) return read_peer(server, i, false);
   if (error != 0) return lose_socket(server, i, false);
   handle_question(server, i, socket, message);
 }
