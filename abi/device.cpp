@@ -1,4 +1,5 @@
 // abi/device.cpp: the client's data path: OpenDevice, GetCommand, CompleteCommand, buffer handles.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include "abi/error.hpp"
@@ -100,7 +101,7 @@ std::int32_t deliver(vdset_device& device, const core::Taken& taken, const vdset
 }
 
 /// One attempt to fetch: OK, TIMEOUT (nothing there), or an end.
-std::int32_t try_fetch(vdset_device& device, std::int64_t deadline_ns, const vdset_command** out) {
+std::int32_t try_fetch(vdset_device& device, Timeout& timeout, const vdset_command** out) {
   vdset_set& set = *device.set;
   core::Taken taken;
   for (;;) {
@@ -116,7 +117,7 @@ std::int32_t try_fetch(vdset_device& device, std::int64_t deadline_ns, const vds
       case core::Take::need_pool: {
         // A poll gives the server a moment, so that polling alone gets there.
         const std::int64_t least = port::now_ns() + answer_wait_ns;
-        const std::int32_t result = sync_pools(set, deadline_ns > least ? deadline_ns : least);
+        const std::int32_t result = sync_pools(set, std::max(timeout.at_ns(), least));
         if (result != VDSET_OK) return result;
         device.ring.know_pools(set.pools.map().count());
       }
@@ -133,13 +134,12 @@ bool is_closed_by_server(const vdset_device& device) {
 /// The whole of GetCommand, by the one thread that is in it.
 std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_command** out) {
   vdset_set& set = *device.set;
-  std::int64_t deadline = 0;
-  for (bool first = true;; first = false) {
+  Timeout timeout(timeout_ns);
+  for (;;) {
     if (device.closed.load(std::memory_order_relaxed)) return VDSET_E_CLOSE;
     // CLOSED is stored after the last command: seen first, the ring is read once more.
     const bool closed = is_closed_by_server(device);
-    if (first) deadline = port::deadline_after(timeout_ns);
-    const std::int32_t result = try_fetch(device, deadline, out);
+    const std::int32_t result = try_fetch(device, timeout, out);
     if (result != VDSET_E_TIMEOUT) return result;
     if (closed) {
       device.closed.store(true);
@@ -147,13 +147,14 @@ std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_co
     }
     if (device.interrupted.exchange(false)) return VDSET_E_INTERRUPTED;
     if (set.closing.load()) return VDSET_E_NOTOPEN;
-    if (timeout_ns == 0 || (!first && port::now_ns() >= deadline)) return VDSET_E_TIMEOUT;
+    if (timeout.is_over()) return VDSET_E_TIMEOUT;
     const auto ready = [&] {
       return device.ring.ready(atomics) || is_over(set) || is_closed_by_server(device) ||
              device.interrupted.load(std::memory_order_relaxed) ||
              set.closing.load(std::memory_order_relaxed);
     };
-    wait_on_bell(set.wake->devices[device.index].event, set.alive, deadline, device.spin, ready);
+    wait_on_bell(set.wake->devices[device.index].event, set.alive, timeout.at_ns(), device.spin,
+                 ready);
   }
 }
 
@@ -224,17 +225,13 @@ int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** o
 
 int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
                                  const vdset_command** out) {
-  std::int32_t result = judge_object(device, Kind::device, "device");
+  const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
-  if (device->busy.exchange(true, std::memory_order_acquire))
+  const Turn turn(device->fetching);
+  if (!turn.mine())
     return fail(VDSET_E_BUSY, "device %s: another thread is in get_command", device->name.text);
-  {
-    const Visit visit(device->set->visits);
-    result = fetch(*device, timeout_ns, out);
-  }
-  device->busy.store(false, std::memory_order_release);
-  return result;
+  return fetch(*device, timeout_ns, out);
 }
 
 int32_t vdset_device_complete_command(vdset_device* device, const vdset_command* command,

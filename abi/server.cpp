@@ -360,15 +360,14 @@ std::int32_t judge_for_handles(const vdset_server* server) {
 
 }  // namespace
 
-SetState state_of(vdset_server& server) {
-  const port::Locked guard(server.state_lock);
-  return server.state;
+SetState state_of(const vdset_server& server) {
+  return server.state.load(std::memory_order_acquire);
 }
 
 bool advance(vdset_server& server, SetState to) {
   const port::Locked guard(server.state_lock);
   if (server.state == SetState::aborted) return false;
-  server.state = to;
+  server.state.store(to, std::memory_order_release);
   server.words.publish_state(atomics, to);
   return true;
 }
@@ -690,8 +689,7 @@ int32_t vdset_server_close(vdset_server* server) {
     port::wake_word(server->wake->agent.event);
   }
   // An agent in another thread ends everything outstanding and leaves; without one it happens here.
-  while (const std::uint32_t count = server->visits.count())
-    port::wait_word(server->visits.word(), count, nullptr, 0, port::deadline_after(slice_ns / 10));
+  while (server->agent.are_inside_after(slice_ns)) {}
   if (server->wake != nullptr) drain_server(*server);
   if (devices_open)
     result = fail(VDSET_E_PROTOCOL, "set %s: closed while devices were open", server->name.text);

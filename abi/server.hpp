@@ -8,6 +8,10 @@
 #include "core/buffer_pool.hpp"
 #include "core/server_device.hpp"
 
+namespace vdset {
+inline constexpr std::uint32_t outstanding_groups = (core::devices_max + 31) / 32;
+}
+
 struct vdset_server_device {
   std::atomic<vdset::Kind> kind;
   vdset_server_device* next_free;
@@ -38,7 +42,6 @@ struct vdset_server {
   vdset::Role role;
   vdset::Name name;
   vdset::SetTerms terms;
-  vdset::Visits visits;
   std::atomic<bool> closing;
   std::uint32_t buffers_max;
   std::uint64_t area_bytes_max;
@@ -46,7 +49,7 @@ struct vdset_server {
 
   // State; under state_lock.
   vdset::port::Mutex state_lock;
-  vdset::core::SetState state;  // NONE: opened, not configured.
+  std::atomic<vdset::core::SetState> state;  // NONE: opened, not configured. Read without it.
   vdset::core::SetWords<vdset::Atomics> words;
   vdset::core::AbortRecord abort_record;
   std::atomic<bool> aborted;
@@ -76,6 +79,9 @@ struct vdset_server {
   vdset::core::SlotTable<vdset::Atomics> slots;
 
   vdset_server_device* devices[vdset::core::devices_max];
+  // A bit for each device that may have a command which is not called back yet: set when one is
+  // sent, cleared when the agent finds none. Changed under the device's lock.
+  std::atomic<std::uint32_t> outstanding[vdset::outstanding_groups];
 
   // Participants; under the library's lock.
   struct Peer {
@@ -91,7 +97,7 @@ struct vdset_server {
   bool abort_sent;
 
   // The agent.
-  std::atomic<bool> agent_running;
+  vdset::Visits agent;  // The thread that runs it.
   vdset::SpinBudget spin;
   vdset_command** pulled;  // Ring of final commands without a completion.
   std::uint32_t pulled_capacity, pulled_head, pulled_count;
@@ -109,11 +115,19 @@ void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t partic
 /// Whether the set is over for the server: aborted by anyone, or the primary gone. Latches.
 bool is_over(vdset_server& server);
 std::int32_t fail_aborted(vdset_server& server);
-/// State lock held or not: a snapshot.
-core::SetState state_of(vdset_server& server);
+/// A snapshot.
+core::SetState state_of(const vdset_server& server);
 /// Publishes a state under the lock; false when aborted meanwhile.
 bool advance(vdset_server& server, core::SetState to);
 void ring_set_bell(vdset_server& server);
+inline void mark_outstanding(vdset_server& server, std::uint32_t device) {
+  std::atomic<std::uint32_t>& group = server.outstanding[device / 32];
+  const std::uint32_t bit = 1u << device % 32;
+  if ((group.load(std::memory_order_relaxed) & bit) == 0) group.fetch_or(bit);
+}
+inline void unmark_outstanding(vdset_server& server, std::uint32_t device) {
+  server.outstanding[device / 32].fetch_and(~(1u << device % 32));
+}
 void ring_device_bell(vdset_server& server, std::uint32_t device);
 
 // ---- server_peers.cpp: the library thread's part ----

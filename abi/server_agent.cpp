@@ -1,5 +1,6 @@
 // abi/server_agent.cpp: the completion agent: reaps final commands and calls back, each exactly
 // once. One thread at a time.
+#include <bit>
 #include <cstring>
 #include "abi/error.hpp"
 #include "abi/server.hpp"
@@ -11,24 +12,6 @@ using Pending = vdset_server_device::Pending;
 
 // serverTimeOut: more than two intervals without a completion.
 constexpr std::uint32_t quiet_intervals_max = 2;
-
-/// One agent at a time, and Close waits for it.
-class AgentTurn {
- public:
-  explicit AgentTurn(vdset_server& server)
-      : server_(server), visit_(server.visits), mine_(!server.agent_running.exchange(true)) {}
-  ~AgentTurn() {
-    if (mine_) server_.agent_running.store(false);
-  }
-  AgentTurn(const AgentTurn&) = delete;
-  AgentTurn& operator=(const AgentTurn&) = delete;
-  bool mine() const { return mine_; }
-
- private:
-  vdset_server& server_;
-  Visit visit_;
-  bool mine_;
-};
 
 /// What one look at a device found; its callbacks run after the device's lock is released.
 struct Batch {
@@ -67,6 +50,11 @@ void call_back(vdset_server& server, const Batch& batch, bool pull) {
   }
 }
 
+/// Nothing is waiting to be called back. Under the device's lock.
+bool is_idle(const vdset_server_device& device) {
+  return device.device.outstanding_count() == 0 && device.swept.count == 0;
+}
+
 /// Takes what a sweep left, then what the client finished. True: something was called back.
 bool serve_device(vdset_server& server, vdset_server_device& device, bool abandon, bool pull) {
   Batch batch;
@@ -74,13 +62,17 @@ bool serve_device(vdset_server& server, vdset_server_device& device, bool abando
   bool corrupt = false;
   {
     const port::Locked guard(device.lock);
+    if (is_idle(device)) {
+      unmark_outstanding(server, device.index);
+      return false;
+    }
     if (device.swept.count > 0) {
       settle(server, device, device.swept, batch);
       device.swept = {};
     } else {
       if (abandon)
         device.device.abandon(list);
-      else if (device.device.ring().outstanding_count() > 0)
+      else
         device.device.poll(atomics, list);
       settle(server, device, list, batch);
       corrupt = list.corrupt;
@@ -94,37 +86,45 @@ bool serve_device(vdset_server& server, vdset_server_device& device, bool abando
   return batch.count > 0;
 }
 
+/// Calls visit(device) for each device that may have a command which is not called back yet, until
+/// one answers true; whether one did.
+template <class Visit>
+bool any_outstanding_device(vdset_server& server, Visit visit) {
+  for (std::uint32_t group = 0; group < outstanding_groups; ++group)
+    for (std::uint32_t left = server.outstanding[group].load(std::memory_order_acquire); left != 0;
+         left &= left - 1)
+      if (visit(*server.devices[32 * group + static_cast<std::uint32_t>(std::countr_zero(left))]))
+        return true;
+  return false;
+}
+
 bool serve_all(vdset_server& server, bool abandon, bool pull) {
   bool any = false;
-  for (vdset_server_device* device : server.devices) {
-    if (device == nullptr) continue;
+  any_outstanding_device(server, [&](vdset_server_device& device) {
     // One batch each, so that no device starves the others or the look at an abort; all at an end.
-    bool more = serve_device(server, *device, abandon, pull);
+    bool more = serve_device(server, device, abandon, pull);
     any |= more;
     while (abandon && more)
-      more = serve_device(server, *device, abandon, pull);
-  }
+      more = serve_device(server, device, abandon, pull);
+    return false;
+  });
   return any;
 }
 
 bool has_outstanding(vdset_server& server) {
-  for (vdset_server_device* device : server.devices) {
-    if (device == nullptr) continue;
-    const port::Locked guard(device->lock);
-    if (device->device.outstanding_count() > 0 || device->swept.count > 0) return true;
-  }
-  return false;
+  return any_outstanding_device(server, [](vdset_server_device& device) {
+    const port::Locked guard(device.lock);
+    return !is_idle(device);
+  });
 }
 
 /// The agent's re-check before it sleeps.
 bool has_work(vdset_server& server) {
   if (server.closing.load(std::memory_order_relaxed) || is_over(server)) return true;
-  for (vdset_server_device* device : server.devices) {
-    if (device == nullptr) continue;
-    const port::Locked guard(device->lock);
-    if (device->swept.count > 0 || device->device.ring().any_final(atomics)) return true;
-  }
-  return false;
+  return any_outstanding_device(server, [](vdset_server_device& device) {
+    const port::Locked guard(device.lock);
+    return device.swept.count > 0 || device.device.ring().any_final(atomics);
+  });
 }
 
 bool has_ended(vdset_server& server) {
@@ -190,7 +190,7 @@ extern "C" {
 int32_t vdset_server_run_completion_agent(vdset_server* server) {
   const std::int32_t result = judge_agent(server);
   if (result != VDSET_OK) return result;
-  const AgentTurn turn(*server);
+  const Turn turn(server->agent);
   if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
   for (;;) {
     const bool over = is_over(*server) || server->closing.load();
@@ -206,9 +206,9 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
   const std::int32_t result = judge_agent(server);
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
-  const AgentTurn turn(*server);
+  const Turn turn(server->agent);
   if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
-  const std::int64_t deadline = port::deadline_after(timeout_ns);
+  Timeout timeout(timeout_ns);
   for (;;) {
     const bool over = is_over(*server) || server->closing.load();
     if (server->pulled_count == 0 && serve_all(*server, over, true))
@@ -219,8 +219,8 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
     }
     if (over && server->aborted.load()) return fail_aborted(*server);
     if (over || has_ended(*server)) return VDSET_E_CLOSE;
-    if (port::now_ns() >= deadline) return VDSET_E_TIMEOUT;
-    wait_for_work(*server, deadline);
+    if (timeout.is_over()) return VDSET_E_TIMEOUT;
+    wait_for_work(*server, timeout.at_ns());
   }
 }
 

@@ -71,6 +71,7 @@ core::Sent queue(vdset_server_device& device, vdset_command& command, std::uint3
   const core::Sent sent = device.device.send(atomics, submission, &pending);
   if (sent == core::Sent::queued || sent == core::Sent::held) {
     device.pending_free = next_free;
+    mark_outstanding(server, device.index);
   } else if (slot != core::no_slot) {
     const port::Locked pool(server.pool_lock);
     server.buffers.take_back(atomics, slot);

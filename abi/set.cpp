@@ -359,18 +359,25 @@ void say_goodbye(vdset_set& set) {
 
 /// Wakes the threads that wait in calls of this object and waits until they have left.
 void drain_visits(vdset_set& set) {
-  while (const std::uint32_t count = set.visits.count()) {
+  const auto leave_after = [&set](Visits& visits, const auto& wake) {
+    do {
+      if (visits.count() == 0) return;
+      wake();
+    } while (visits.are_inside_after(slice_ns / 10));
+  };
+  leave_after(set.visits, [&set] {
     port::wake_word(set.phase);
-    if (set.wake != nullptr) {
-      core::force_bell(atomics, set.wake->set.event);
-      port::wake_word(set.wake->set.event);
-    }
-    for (std::uint32_t i = 0; i < set.device_count; ++i) {
-      core::Word& bell = set.wake->devices[set.devices[i]->index].event;
+    if (set.wake == nullptr) return;
+    core::force_bell(atomics, set.wake->set.event);
+    port::wake_word(set.wake->set.event);
+  });
+  for (std::uint32_t i = 0; i < set.device_count; ++i) {
+    vdset_device& device = *set.devices[i];
+    leave_after(device.fetching, [&set, &device] {
+      core::Word& bell = set.wake->devices[device.index].event;
       core::force_bell(atomics, bell);
       port::wake_word(bell);
-    }
-    port::wait_word(set.visits.word(), count, nullptr, 0, port::deadline_after(slice_ns / 10));
+    });
   }
 }
 

@@ -33,7 +33,7 @@ struct vdset_device {
   vdset::Name name;
   vdset::port::Mapping c;
   vdset::core::ClientRing<vdset::Atomics> ring;
-  std::atomic<bool> busy;         // A thread is in get_command.
+  vdset::Visits fetching;         // The thread in get_command.
   std::atomic<bool> closed;       // CLOSE was delivered.
   std::atomic<bool> interrupted;  // The next wait ends.
   vdset::SpinBudget spin;

@@ -54,6 +54,26 @@ inline bool is_dead(const core::Word* alive) {
   return alive != nullptr && (atomics.load<core::Site::alive_read>(*alive) & port::owner_died) != 0;
 }
 
+/// The end of a call's wait. Reads the clock only when asked: a call that finds what it wants has
+/// no use for it.
+class Timeout {
+ public:
+  explicit Timeout(std::int64_t timeout_ns) : timeout_ns_(timeout_ns) {}
+  std::int64_t at_ns() {
+    if (at_ns_ < 0) at_ns_ = port::deadline_after(timeout_ns_);
+    return at_ns_;
+  }
+  /// The first question starts the time.
+  bool is_over() {
+    if (timeout_ns_ <= 0) return timeout_ns_ == 0;
+    return at_ns() <= port::now_ns();
+  }
+
+ private:
+  std::int64_t timeout_ns_;
+  std::int64_t at_ns_ = -1;
+};
+
 inline std::int64_t slice_end(std::int64_t deadline_ns) {
   const std::int64_t slice = port::now_ns() + slice_ns;
   return deadline_ns < slice ? deadline_ns : slice;
@@ -114,17 +134,33 @@ class Published {
   std::atomic<T*> pointer_{nullptr};
 };
 
-/// Counts threads inside an object's blocking calls, so that Close can wait until they have left.
+/// Threads inside an object's calls, counted so that Close can wait until they have left. The last
+/// one to leave makes a system call only when somebody waits for that.
 class Visits {
  public:
   void enter() { __atomic_fetch_add(&count_.value, 1, __ATOMIC_ACQ_REL); }
-  void leave() {
-    if (__atomic_sub_fetch(&count_.value, 1, __ATOMIC_ACQ_REL) == 0) port::wake_word(count_);
+  /// Enters if nobody is inside.
+  bool enter_alone() {
+    std::uint32_t found = __atomic_load_n(&count_.value, __ATOMIC_RELAXED) & awaited;
+    return __atomic_compare_exchange_n(&count_.value, &found, found | 1u, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
   }
-  std::uint32_t count() const { return __atomic_load_n(&count_.value, __ATOMIC_ACQUIRE); }
-  const core::Word& word() const { return count_; }
+  void leave() {
+    if (__atomic_sub_fetch(&count_.value, 1, __ATOMIC_ACQ_REL) == awaited) port::wake_word(count_);
+  }
+  std::uint32_t count() const {
+    return __atomic_load_n(&count_.value, __ATOMIC_ACQUIRE) & ~awaited;
+  }
+  /// Waits a while for the last one to leave; false when nobody is inside (any more).
+  bool are_inside_after(std::int64_t nanoseconds) {
+    const std::uint32_t seen = __atomic_or_fetch(&count_.value, awaited, __ATOMIC_ACQ_REL);
+    if (seen == awaited) return false;
+    port::wait_word(count_, seen, nullptr, 0, port::deadline_after(nanoseconds));
+    return true;
+  }
 
  private:
+  static constexpr std::uint32_t awaited = 0x80000000u;
   core::Word count_{0};
 };
 
@@ -137,6 +173,22 @@ class Visit {
 
  private:
   Visits& visits_;
+};
+
+/// A visit by one thread at a time.
+class Turn {
+ public:
+  explicit Turn(Visits& visits) : visits_(visits), mine_(visits.enter_alone()) {}
+  ~Turn() {
+    if (mine_) visits_.leave();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  bool mine() const { return mine_; }
+
+ private:
+  Visits& visits_;
+  bool mine_;
 };
 
 }  // namespace vdset

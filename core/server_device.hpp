@@ -66,12 +66,10 @@ class ServerDevice {
 
   /// Collects every final command, oldest first; applies IO-ERROR. Bounded by the depth.
   void poll(A& a, FinishedList& out) {
-    const std::uint32_t depth = ring_.depth();
-    for (std::uint32_t i = 0; i < depth && ring_.outstanding_count() > 0; ++i) {
-      const std::uint32_t line = (ring_.tail() + i) & (depth - 1);
-      if (!ring_.is_outstanding(line)) continue;
+    ring_.for_each_outstanding([&](std::uint32_t line) {
       if (collect(a, line, out)) enter_io_error(a, out);
-    }
+      return true;
+    });
     post_held(a, out);
   }
 

@@ -4,6 +4,7 @@
 // that the shadow allows (invariant I9). Edges command_published, command_finished, line_recheck,
 // sleep.
 #pragma once
+#include <bit>
 #include <gsl/assert>
 #include <gsl/span>
 #include "core/atomics.hpp"
@@ -100,17 +101,26 @@ class ServerRing {
     return Reaped::done;
   }
 
+  /// Calls visit(line) for each outstanding command, oldest first, until one answers false;
+  /// commands may end meanwhile. Bounded by the depth.
+  template <class Visit>
+  void for_each_outstanding(Visit visit) const {
+    const std::uint32_t oldest = tail_ & (depth_ - 1);
+    if (visit_lines(oldest, depth_, visit)) visit_lines(0, oldest, visit);
+  }
+
   /// The agent's re-check before it sleeps: whether any outstanding command is final. Bounded by
   /// the depth.
   [[nodiscard]] bool any_final(A& a) const {
-    for (std::uint32_t line = 0; line < depth_; ++line) {
-      if (!is_outstanding(line)) continue;
+    bool found = false;
+    for_each_outstanding([&](std::uint32_t line) {
       // Edge sleep: after arm_bell; pairs with complete_cas.
       const auto word =
           CommandWord::unpack(a.template load<Site::ready_word>(completions_[line].command));
-      if (word.generation == shadow_[line].lap && word.state == CommandState::done) return true;
-    }
-    return false;
+      found = word.generation == shadow_[line].lap && word.state == CommandState::done;
+      return !found;
+    });
+    return found;
   }
 
   /// Takes back a command that no client has fetched, atomically against GetCommand; forgets it
@@ -200,6 +210,23 @@ class ServerRing {
   }
 
  private:
+  /// The outstanding lines from `from` to before `to`; false when visit ended it.
+  template <class Visit>
+  bool visit_lines(std::uint32_t from, std::uint32_t to, Visit& visit) const {
+    while (from < to) {
+      const std::uint32_t group = from / 32;
+      const std::uint32_t left = outstanding_[group] >> (from % 32);
+      if (left == 0) {
+        from = 32 * (group + 1);
+        continue;
+      }
+      from += static_cast<std::uint32_t>(std::countr_zero(left));
+      if (from < to && !visit(from)) return false;
+      ++from;
+    }
+    return true;
+  }
+
   static constexpr std::uint32_t cas_tries_max = 8;
   struct Shadow {
     std::uint32_t lap;

@@ -21,7 +21,16 @@ inline constexpr std::int64_t never = INT64_MAX;
 std::int64_t now_ns();
 /// The absolute deadline of a timeout: negative is never; saturates.
 std::int64_t deadline_after(std::int64_t timeout_ns);
-void cpu_relax();
+/// Tells the processor that the caller spins.
+inline void cpu_relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb" ::: "memory");
+#else
+  asm volatile("" ::: "memory");
+#endif
+}
 void yield_processor();
 unsigned processor_count();
 /// Fills with unpredictable bytes. -errno when the system has none.

@@ -299,9 +299,23 @@ TEST_CASE("visits are counted, and the last to leave wakes who waits for that") 
   CHECK(visits.count() == 0);
   visits.enter();
   Asleep closer([&] {
-    while (const std::uint32_t count = visits.count())
-      port::wait_word(visits.word(), count, nullptr, 0, port::never);
+    while (visits.are_inside_after(port::never / 2)) {}
   });
   visits.leave();
   closer.thread().join();
+}
+
+TEST_CASE("a turn is one thread's at a time, also while somebody waits for its end") {
+  Visits visits;
+  {
+    const Turn first(visits);
+    CHECK(first.mine());
+    CHECK_FALSE(Turn(visits).mine());
+    CHECK(visits.count() == 1);
+    CHECK(visits.are_inside_after(0));
+    CHECK_FALSE(Turn(visits).mine());
+  }
+  CHECK_FALSE(visits.are_inside_after(0));
+  CHECK(Turn(visits).mine());
+  CHECK(visits.count() == 0);
 }

@@ -21,16 +21,6 @@ std::int64_t deadline_after(std::int64_t timeout_ns) {
   return timeout_ns >= never - now ? never : now + timeout_ns;
 }
 
-void cpu_relax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("isb" ::: "memory");
-#else
-  asm volatile("" ::: "memory");
-#endif
-}
-
 void yield_processor() {
   sched_yield();
 }

@@ -14,6 +14,7 @@ enum class Call : unsigned char {
   seal,
   futex_wait,
   futex_waitv,
+  futex_wake,
   open,
   mkdir,
   lock,

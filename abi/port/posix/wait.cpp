@@ -74,7 +74,9 @@ Woken wait_word(const core::Word& word, std::uint32_t value, const core::Word* a
 }
 
 void wake_word(const core::Word& word) {
-  syscall(VDSET_SYS_FUTEX, &word.value, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  sys(Call::futex_wake, [&] {
+    return syscall(VDSET_SYS_FUTEX, &word.value, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  });
 }
 
 }  // namespace vdset::port
