@@ -70,8 +70,8 @@ report() {
   local words
   words=$(sqlite3 :memory: "
     WITH said (j) AS (SELECT CAST(readfile('$2') AS TEXT)),
-    f AS (SELECT j ->> 'bytes' AS bytes, j ->> 'seconds' AS seconds, j ->> 'handles' AS handles,
-      j ->> 'copies' AS copies FROM said)
+    f AS (SELECT j ->> 'bytes' AS bytes, j ->> 'seconds' AS seconds,
+      j ->> 'handles_passed' AS handles, j ->> 'copies_through_set' AS copies FROM said)
     SELECT printf('  %-8s %.1f MiB in %.2f s, %.2f GiB/s', '$1', bytes / 1048576.0, seconds,
       bytes / 1073741824.0 / max(seconds, 0.000001)) || char(10)
       || printf('           %d handles passed; copies made on the way through the set: %s', handles,
