@@ -1,6 +1,7 @@
 // tests/process/role_work.cpp: whole pieces of work at full speed: a client that serves devices to
 // their end, a server that keeps them busy, and a backup with every role in this one process.
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include "tests/process/role.hpp"
@@ -181,6 +182,70 @@ std::string produce(const Words& w) {
   for (std::thread& thread : threads)
     thread.join();
   return tally.answer();
+}
+
+/// Commands of one flooding thread; each is sent again once it was called back.
+struct Flood {
+  static constexpr std::size_t commands_count = 32;
+  vdset_command commands[commands_count] = {};
+  std::atomic<bool> under_way[commands_count] = {};
+  std::atomic<std::uint64_t> called{0};  // Not counting those that a failed send owes.
+  std::uint64_t taken = 0;
+};
+thread_local bool in_flood_send = false;
+
+void note_called(vdset_command* command, void* context) {
+  Flood& flood = *static_cast<Flood*>(context);
+  if (!in_flood_send) ++flood.called;
+  flood.under_way[command - flood.commands].store(false);
+}
+
+/// Sends without waiting for anything, until the set refuses; the code it refused with.
+std::int32_t flood_device(vdset_server_device* device, Flood& flood) {
+  for (std::size_t i = 0;; i = (i + 1) % Flood::commands_count) {
+    if (flood.under_way[i].load()) continue;
+    flood.under_way[i].store(true);
+    vdset_command& command = flood.commands[i];
+    command = {};
+    command.struct_bytes = sizeof command;
+    command.code = VDSET_COMMAND_FLUSH;
+    command.completion = note_called;
+    command.context = &flood;
+    in_flood_send = true;
+    const std::int32_t code = vdset_server_device_send_command(device, &command);
+    in_flood_send = false;
+    if (code == VDSET_OK) ++flood.taken;
+    if (code == VDSET_E_QUEUE_FULL) std::this_thread::yield();
+    if (code != VDSET_OK && code != VDSET_E_QUEUE_FULL) return code;
+  }
+}
+
+/// flood devices=A,B threads=: sends until the set refuses; then every command that was taken must
+/// be called back.
+std::string flood(const Words& w) {
+  const auto each = static_cast<std::size_t>(w.option_number("threads", 4));
+  const std::vector<std::string> names = w.list("devices");
+  auto* const floods = new Flood[names.size() * each];  // Kept: a late callback is a failed test.
+  std::atomic<std::int32_t> code{VDSET_OK};
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < names.size() * each; ++i)
+    threads.emplace_back([&, i] {
+      code.store(flood_device(find(objects.server_devices, names[i / each]), floods[i]));
+    });
+  for (std::thread& thread : threads)
+    thread.join();
+  std::uint64_t taken = 0, called = 0;
+  for (int tries = 0; tries < 4000; ++tries) {
+    taken = called = 0;
+    for (std::size_t i = 0; i < threads.size(); ++i) {
+      taken += floods[i].taken;
+      called += floods[i].called.load();
+    }
+    if (taken == called) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return ok("refusal=%s taken=%llu called=%llu", vdset_error_name(code.load()),
+            static_cast<unsigned long long>(taken), static_cast<unsigned long long>(called));
 }
 
 /// rounds N NAME device= keep=: joins and leaves a set N times; with a device, opens it each time.
@@ -421,6 +486,7 @@ std::int32_t back_up_alone(const std::string& name) {
 void add_work_verbs(Verbs& verbs) {
   verbs.insert({{"consume", consume},
                 {"produce", produce},
+                {"flood", flood},
                 {"rounds", rounds},
                 {"backups", backups},
                 {"chain", run_chain},

@@ -229,6 +229,43 @@ TEST_CASE("an abort ends the wait for a pulled completion, once what was under w
   }
 }
 
+TEST_CASE("every command that was taken is called back, however an abort comes between") {
+  Stage stage;
+  Role& server = stage.add("server");
+  Role& primary = stage.add("primary");
+  Plan plan;
+  plan.devices = 4;
+  plan.requests = {"512 0 64"};
+  const std::string names = device_names("between", 0, 4);
+  for (int round = 0; round < 40; ++round) {
+    CAPTURE(round);
+    // One waits for each callback before it sends again, the other never waits.
+    const bool waits = round % 4 < 2;
+    configure(server, primary, "between", plan);
+    activate(server, "between", 4);
+    primary.start("consume", "consume devices=" + names);
+    server.start("send", waits ? "produce threads=8 count=100000000 size=512 devices=" + names
+                               : "flood threads=8 devices=" + names);
+    server.until_asleep("send");
+    for (int n = 0; n < round; ++n)
+      server.ok("outstanding");
+    if (round % 2 == 0)
+      server.ok("server-abort 0");
+    else
+      primary.ok("abort 0");
+    if (waits) {
+      server.wait_refused("send", "VDSET_E_ABORT");
+    } else {
+      const Answer sent = server.wait_ok("send");
+      CHECK(sent.at("refusal") == "VDSET_E_ABORT");
+      CHECK(sent.number("called") == sent.number("taken"));
+    }
+    server.wait_refused("agent", "VDSET_E_ABORT");
+    primary.wait_refused("consume", "VDSET_E_ABORT");
+    bury(server, primary);
+  }
+}
+
 TEST_CASE("texts of aborts are cut at 127 bytes, and none is fine") {
   Stage stage;
   Role& server = stage.add("server");
