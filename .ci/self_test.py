@@ -40,6 +40,8 @@ PLANTED = [
     ("function-length", "core/planted.hpp", LONG_FUNCTION),
     ("function-length", "abi/planted.cpp", "namespace a { struct B {" + LONG_FUNCTION + "}; }\n"),
     ("function-length", "tests/planted.py", "def f():\n" + "    f()\n" * 80),
+    ("no-leftovers", "tests/unit/planted.cpp.orig", "int x;\n"),
+    ("no-leftovers", "core/planted.hpp~", "int x;\n"),
     ("build-lists", "abi/planted.cpp", "int x;\n"),
     ("build-lists", "core/planted.hpp", "int x;\n"),
     ("build-lists", "tests/orp" "han.sh", "true\n"),

@@ -40,6 +40,7 @@ SLEEP_WORDS = re.compile(r"\b(usleep|sleep_for|sleep_until|nanosleep|clock_nanos
 UNFINISHED_WORDS = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 MACHINE_PATHS = re.compile(r"(?<![\w.$}~])/(home|root|work|Users)/\w[\w./-]*")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.MULTILINE)
+LEFTOVER = re.compile(r"\.(orig|rej|bak|old|tmp|patch|diff)$|~$|(^|/)(core|a\.out|nohup\.out)$")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TREE_PATH = re.compile(r"`((?:core|abi|bindings|tests|fuzz|docs|\.ci)/[\w./*-]+)`")
 DOCUMENT = re.compile(r"\bdocs/[\w./-]+\.md\b")
@@ -179,6 +180,12 @@ def function_lengths(tree):
             check(name, match[1], first, match[0].count("\n") + 1)
 
 
+def no_leftovers(tree):
+    """What merges, editors and crashes leave lying about is no part of the tree."""
+    for name in tree.text:
+        tree.check("no-leftovers", not LEFTOVER.search(name), name, "a leftover file", "delete it")
+
+
 def build_lists(tree):
     """Every source is built, every script is run by somebody, every header is included."""
     builds = {name: text for name, text in tree.text.items() if name.endswith("meson.build")}
@@ -273,7 +280,8 @@ def clean_ends(tree):
 RULES = {
     "memory-orders": memory_orders, "layers": layers, "no-sleeping": no_sleeping,
     "nothing-unfinished": nothing_unfinished, "line-length": line_lengths,
-    "file-length": file_lengths, "function-length": function_lengths, "build-lists": build_lists,
+    "no-leftovers": no_leftovers, "file-length": file_lengths,
+    "function-length": function_lengths, "build-lists": build_lists,
     "links": document_links, "public-comments": public_comments, "site-ledger": site_ledger,
     "scripts": scripts_run, "clean-ends": clean_ends,
 }
