@@ -48,6 +48,7 @@ void dispose(vdset_server& server) {
   {
     const port::Locked guard(library::lock());
     server.reception.close();
+    send_abort(server);
     close_peers(server);
     port::alive_unmap(server.alive_place);
   }
@@ -662,6 +663,8 @@ int32_t vdset_server_signal_abort(vdset_server* server, int32_t code, const char
   if (result != VDSET_OK) return result;
   abort_server(*server, VDSET_CALL_SIGNAL_ABORT, core::server_index,
                text != nullptr ? text : "SignalAbort", code);
+  const port::Locked guard(library::lock());
+  send_abort(*server);  // Posted when this returns, whatever becomes of this process.
   return VDSET_OK;
 }
 

@@ -139,6 +139,9 @@ int open_reception(vdset_server& server);
 /// abort.
 void read_news(vdset_server& server, std::uint32_t participant);
 void close_peers(vdset_server& server);
+/// Tells the primary of an abort by message, once; it may have no parts yet. Under the library's
+/// lock.
+void send_abort(vdset_server& server);
 /// Makes part C of a device. 0 or -errno.
 int make_client_part(const vdset_server& server, port::Mapping& c, int& descriptor);
 inline vdset_server& server_of(Role& role) {

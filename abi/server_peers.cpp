@@ -140,9 +140,37 @@ bool lose_devices(vdset_server& server, std::uint32_t participant, bool dead) {
   return held;
 }
 
+void handle_abort(vdset_server& server, std::uint32_t i, const Message& message) {
+  char text[message_text_bytes_max + 1] = {};
+  std::memcpy(text, message.text, message.text_bytes);
+  abort_server(server, VDSET_CALL_SIGNAL_ABORT, i, text, message.result);
+}
+
+constexpr const char* closed_early = "the primary client closed the set before its end";
+
+/// What a participant did before it died counts before its death: its words on an abort, its
+/// goodbye, its abort request.
+void hear_out(vdset_server& server, std::uint32_t i) {
+  const Peer& peer = server.peers[i];
+  Message message;
+  Descriptors descriptors;
+  // Bounded: what one socket can hold.
+  for (int n = 0; n < 64 && peer.socket >= 0; ++n) {
+    if (receive_message(peer.socket, message, descriptors) != 0) break;
+    if (message.kind == MessageKind::abort) handle_abort(server, i, message);
+    if (message.kind == MessageKind::leave && peer.role == core::Role::primary)
+      abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
+  }
+  if (server.wake == nullptr) return;
+  const std::uint32_t requested = core::abort_requested(atomics, *server.wake);
+  const auto word = core::AbortWord::unpack(requested);
+  if (requested != 0) abort_server(server, word.reason, word.participant, "SignalAbort", 0);
+}
+
 /// The process is gone, by the kernel's word.
 void lose_dead(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
+  hear_out(server, i);
   if (peer.role == core::Role::primary) {
     abort_server(server, VDSET_CALL_DIED, i, "the primary client's process died", 0);
     if (server.wake != nullptr)
@@ -159,12 +187,13 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
 /// free at once.
 void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
   Peer& peer = server.peers[i];
+  const bool primary = peer.role == core::Role::primary;
+  if (polite && primary) abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
   if (polite ? is_dead_process(peer) : library::is_dead_after_hangup(peer.pidfd))
     return lose_dead(server, i);
   close_sockets(peer);
-  if (peer.role == core::Role::primary) {
-    abort_server(server, polite ? VDSET_CALL_CLOSE : VDSET_CALL_LEFT, i,
-                 "the primary client closed the set before its end", 0);
+  if (primary) {
+    abort_server(server, VDSET_CALL_LEFT, i, "the primary client let go of its socket", 0);
     if (server.wake != nullptr) lose_devices(server, i, false);
     return;  // Its end is still watched.
   }
@@ -243,12 +272,6 @@ void answer_peer(vdset_server& server, std::uint32_t i, int socket, const Messag
                         ? send_message(socket, answer, gsl::span<const int>(&descriptor, 1))
                         : send_message(socket, answer);
   if (error != 0) lose_socket(server, i, false);
-}
-
-void handle_abort(vdset_server& server, std::uint32_t i, const Message& message) {
-  char text[message_text_bytes_max + 1] = {};
-  std::memcpy(text, message.text, message.text_bytes);
-  abort_server(server, VDSET_CALL_SIGNAL_ABORT, i, text, message.result);
 }
 
 void handle_question(vdset_server& server, std::uint32_t i, int socket, const Message& question) {
@@ -404,6 +427,10 @@ void server_ready(Role& role, std::uint32_t tag) {
 void server_tick(Role& role, std::int64_t now_ns) {
   vdset_server& server = server_of(role);
   server.reception.tick(now_ns);
+  send_abort(server);
+}
+
+void send_abort(vdset_server& server) {
   if (!server.aborted.load() || server.abort_sent) return;
   server.abort_sent = true;
   Message message;

@@ -27,8 +27,28 @@ vdset_set& of(Role& role) {
 
 // ---- Library thread, for a primary
 
+void take_words(vdset_set& set, const Message& message) {
+  char text[message_text_bytes_max + 1] = {};
+  std::memcpy(text, message.text, message.text_bytes);
+  take_abort(set, make_record(static_cast<core::Role>(message.b), message.c, message.a,
+                              message.result, text));
+}
+
+/// An abort that the server had still told of counts before its end.
+void hear_out(vdset_set& set) {
+  Message message;
+  Descriptors descriptors;
+  // Bounded: what one socket can hold.
+  for (int n = 0; n < 64 && set.control_socket >= 0; ++n) {
+    if (receive_message(set.control_socket, message, descriptors) != 0) break;
+    if (message.kind == MessageKind::abort) take_words(set, message);
+  }
+  is_over(set);
+}
+
 /// The server is gone: an abort, unless the set had ended; then answer whoever knocks.
 void lose_server(vdset_set& set) {
+  hear_out(set);
   const bool died = library::is_dead_after_hangup(set.server_pidfd);
   if (set.control_watch >= 0) library::unwatch(set.control_watch);
   if (set.server_watch >= 0) library::unwatch(set.server_watch);
@@ -72,11 +92,7 @@ void read_control(vdset_set& set) {
   if (error == -EAGAIN) return;
   if (error != 0) return lose_server(set);
   if (message.kind == MessageKind::parts) return take_parts(set, message, descriptors);
-  if (message.kind != MessageKind::abort) return;
-  char text[message_text_bytes_max + 1] = {};
-  std::memcpy(text, message.text, message.text_bytes);
-  take_abort(set, make_record(static_cast<core::Role>(message.b), message.c, message.a,
-                              message.result, text));
+  if (message.kind == MessageKind::abort) take_words(set, message);
 }
 
 }  // namespace

@@ -136,8 +136,8 @@ struct Packet {
 /// One packet, without waiting. -EAGAIN: the peer does not read.
 int packet_send(int socket, const Packet& packet);
 /// One packet of exactly packet.size bytes, without waiting; descriptors received are the caller's.
-/// -EAGAIN none; -EPIPE hung up; -EPROTO wrong
-/// size or cut: every descriptor received was closed.
+/// -EAGAIN none; -EPIPE hung up, after everything it had sent; -EPROTO wrong size or cut: every
+/// descriptor received was closed.
 int packet_receive(int socket, Packet& packet);
 /// Waits until the descriptor is readable or hung up. 1 yes, 0 deadline.
 int wait_readable(int descriptor, std::int64_t deadline_ns);

@@ -229,6 +229,73 @@ TEST_CASE("an abort ends the wait for a pulled completion, once what was under w
   }
 }
 
+TEST_CASE("what a client did last counts, although it is dead when the server looks") {
+  Stage stage;
+  Role& server = stage.add("server");
+  for (const bool secondary : {false, true}) {
+    for (const bool attached : {false, true}) {
+      for (const bool close : {false, true}) {
+        // A secondary joins a set that is configured, and may close at any time.
+        if (secondary && (close || !attached)) continue;
+        CAPTURE(secondary);
+        CAPTURE(attached);
+        CAPTURE(close);
+        Role& primary = stage.add("primary");
+        Role& other = secondary ? stage.add("other") : primary;
+        if (attached) {
+          configure(server, primary, "last");
+        } else {
+          primary.ok("create last");
+          server.ok("server-open last");
+        }
+        if (secondary) other.ok("join last");
+        server.stop();
+        other.ok(close ? "close" : "abort 112 the disk is full");
+        const pid_t pid = other.pid();
+        other.kill();
+        server.proceed();
+        server.until("server-configuration", "VDSET_E_ABORT");
+        const Answer reason = server.ok("server-reason");
+        CHECK(reason.number("call") == (close ? call_close : call_signal_abort));
+        CHECK(reason.number("role") == (secondary ? 3 : 2));
+        CHECK(reason.number("pid") == static_cast<std::uint64_t>(pid));
+        if (!close) CHECK(reason.at("text") == "the disk is full");
+        server.ok("server-close");
+        if (secondary) primary.ok("close");
+      }
+    }
+  }
+}
+
+TEST_CASE("what a server did last counts, although it is dead when the primary looks") {
+  Stage stage;
+  Role& primary = stage.add("primary");
+  for (const bool attached : {false, true}) {
+    for (const bool close : {false, true}) {
+      CAPTURE(attached);
+      CAPTURE(close);
+      Role& server = stage.add("server");
+      if (attached) {
+        configure(server, primary, "last");
+      } else {
+        primary.ok("create last");
+        server.ok("server-open last");
+      }
+      primary.stop();
+      server.ok(close ? "server-close" : "server-abort 3041 the operator");
+      server.kill();
+      primary.proceed();
+      primary.until("configuration 0", "VDSET_E_ABORT");
+      const Answer reason = primary.ok("reason");
+      CHECK(reason.number("call") == (close ? call_close : call_signal_abort));
+      CHECK(reason.number("role") == 1);
+      if (!close) CHECK(reason.at("text") == "the operator");
+      primary.ok("close");
+      stage.drop_last();
+    }
+  }
+}
+
 TEST_CASE("every command that was taken is called back, however an abort comes between") {
   Stage stage;
   Role& server = stage.add("server");

@@ -234,6 +234,28 @@ TEST_CASE("nothing there is EAGAIN, a peer that hung up is EPIPE, and neither wa
   CHECK(send_message(pair.ends[1], got) == -EPIPE);
 }
 
+TEST_CASE("what a peer said last arrives, also when it hung up on something it had not read") {
+  Deadline guard;
+  for (const bool unread : {false, true}) {
+    CAPTURE(unread);
+    Pair pair;
+    Message said, got;
+    Descriptors none;
+    said.kind = MessageKind::abort;
+    if (unread) CHECK(send_message(pair.ends[1], said) == 0);
+    CHECK(send_message(pair.ends[0], said) == 0);
+    said.kind = MessageKind::leave;
+    CHECK(send_message(pair.ends[0], said) == 0);
+    port::close_descriptor(pair.ends[0]);
+    CHECK(receive_message(pair.ends[1], got, none) == 0);
+    CHECK(got.kind == MessageKind::abort);
+    CHECK(receive_message(pair.ends[1], got, none) == 0);
+    CHECK(got.kind == MessageKind::leave);
+    CHECK(receive_message(pair.ends[1], got, none) == -EPIPE);
+    CHECK(receive_message(pair.ends[1], got, none) == -EPIPE);
+  }
+}
+
 TEST_CASE("a peer that does not read never makes the sender wait") {
   Deadline guard;
   Pair pair;

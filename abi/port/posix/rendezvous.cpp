@@ -311,10 +311,15 @@ int packet_receive(int socket, Packet& packet) {
   message.msg_controllen = sizeof control;
   packet.descriptor_count = 0;
   ssize_t got;
+  // A peer that closed before it had read everything resets the socket: the kernel says so once,
+  // ahead of what the peer had sent.
+  bool reset = false, again = false;
   do {
     got = sys(Call::recvmsg,
               [&] { return recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
-  } while (got < 0 && errno == EINTR);
+    again = got < 0 && (errno == EINTR || (errno == ECONNRESET && !reset));
+    reset |= again && errno == ECONNRESET;
+  } while (again);
   if (got < 0) return errno == ECONNRESET ? -EPIPE : -errno;
   for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr; h = CMSG_NXTHDR(&message, h)) {
     if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
