@@ -74,7 +74,7 @@ bool fill_command(vdset_set& set, const core::Taken& taken, vdset_command& out) 
   const core::Submission& s = taken.command;
   out = {};
   out.struct_bytes = sizeof out;
-  out.code = s.opcode;
+  out.code = core::command_code(s.opcode);
   out.size = static_cast<std::int32_t>(s.size);
   out.flags = taken.redelivered ? VDSET_COMMAND_REDELIVERED : 0;
   out.position = static_cast<std::int64_t>(s.position);
@@ -96,6 +96,7 @@ std::int32_t deliver(vdset_device& device, const core::Taken& taken, const vdset
     return fail_aborted(*device.set);
   }
   copy.lap = taken.lap;
+  copy.opcode = taken.command.opcode;
   *out = &copy.command;
   return VDSET_OK;
 }
@@ -251,12 +252,11 @@ int32_t vdset_device_complete_command(vdset_device* device, const vdset_command*
     return fail_aborted(set);
   }
   const vdset_device::Fetched& copy = device->fetched[index];
-  const std::uint32_t opcode = copy.command.code;
   const core::Completion completion{static_cast<std::uint32_t>(completion_code),
-                                    core::moves_data(opcode) ? bytes : 0,
+                                    core::moves_data(copy.opcode) ? bytes : 0,
                                     static_cast<std::uint64_t>(position)};
-  switch (device->ring.complete(atomics, static_cast<std::uint32_t>(index / 2), copy.lap, opcode,
-                                completion)) {
+  switch (device->ring.complete(atomics, static_cast<std::uint32_t>(index / 2), copy.lap,
+                                copy.opcode, completion)) {
     case core::Completed::not_active:
       return fail(VDSET_E_INVALID, "device %s: the command is not active; it was completed already",
                   device->name.text);

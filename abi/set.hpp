@@ -42,6 +42,7 @@ struct vdset_device {
   struct Fetched {
     vdset_command command;
     std::uint32_t lap;
+    std::uint32_t opcode;  // As the line had it.
   } fetched[2 * vdset::core::queue_depth_max];
 };
 

@@ -126,7 +126,7 @@ class ClientRing {
     // server can recall it.
     if (result.code != code_success)
       a.template store<Site::complete_gate>(header_->gate, gate_io_error);
-    else if (opcode == opcode_clear_error)
+    else if (opcode == opcode_opens_gate)
       a.template store<Site::complete_gate>(header_->gate, gate_open);
     // Edge command_finished: results and buffer are visible with DONE. Edge sleep: before the
     // agent's bell is looked at.
@@ -149,11 +149,11 @@ class ClientRing {
   /// Whether the server gave the device to somebody else: this process left, or was taken for dead.
   bool is_evicted(A& a) const { return a.template load<Site::take_evicted>(header_->evicted) != 0; }
 
-  /// IO-ERROR: while the gate is closed only ClearError is delivered; the rest is about to be
-  /// recalled.
+  /// IO-ERROR: while the gate is closed only the ClearError that opens it is delivered; the rest is
+  /// about to be recalled.
   bool held_back(A& a, const SubmissionLine& line) const {
     return a.template load<Site::take_gate>(header_->gate) != gate_open &&
-           a.template load<Site::take_peek>(line.opcode) != opcode_clear_error;
+           a.template load<Site::take_peek>(line.opcode) != opcode_opens_gate;
   }
 
   static Submission read_fields(A& a, const SubmissionLine& line) {

@@ -10,6 +10,15 @@ inline constexpr std::uint32_t opcode_read = 1;
 inline constexpr std::uint32_t opcode_write = 2;
 inline constexpr std::uint32_t opcode_clear_error = 3;
 
+// A line's opcode: the command code, and this flag. In IO-ERROR the server posts a ClearError only
+// when all that was fetched is complete, and says so with it: such a one alone passes the closed
+// gate, and opens it. A ClearError sent before the server knew of an error lacks it.
+inline constexpr std::uint32_t opcode_passes_gate = 1u << 16;
+inline constexpr std::uint32_t opcode_opens_gate = opcode_clear_error | opcode_passes_gate;
+constexpr std::uint32_t command_code(std::uint32_t opcode) {
+  return opcode & 0xffffu;
+}
+
 // Win32 codes that the core itself writes.
 inline constexpr std::uint32_t code_success = 0;
 inline constexpr std::uint32_t code_operation_aborted = 995;
@@ -17,7 +26,7 @@ inline constexpr std::uint32_t code_io_device = 1117;
 
 /// What a submission line says.
 struct Submission {
-  std::uint32_t opcode;
+  std::uint32_t opcode;  // The command code; with opcode_passes_gate on a line.
   std::uint32_t handle;
   std::uint32_t size;  // VDI's signed size, as bits.
   std::uint64_t position;

@@ -58,6 +58,8 @@ class ServerDevice {
         held_ = cookie;
         return Sent::held;
       }
+      post_clear_error(a, cookie);
+      return Sent::queued;
     }
     if (!ring_.can_post()) return Sent::queue_full;
     cookies_[ring_.post(a, command)] = cookie;
@@ -136,10 +138,15 @@ class ServerDevice {
  private:
   void post_held(A& a, FinishedList& out) {
     if (held_ == nullptr || ring_.outstanding_count() > 0) return;
-    void* const cookie = held_;
+    post_clear_error(a, held_);
     held_ = nullptr;
-    cookies_[ring_.post(a, {opcode_clear_error, 0, 0, 0})] = cookie;
     out.ring_device = true;
+  }
+
+  /// Only with nothing outstanding: the client holds no other command.
+  void post_clear_error(A& a, void* cookie) {
+    Expects(ring_.outstanding_count() == 0);
+    cookies_[ring_.post(a, {opcode_opens_gate, 0, 0, 0})] = cookie;
   }
 
   /// Takes note of one command if it is final. True: it ended with an error.
@@ -149,7 +156,7 @@ class ServerDevice {
     if (ring_.reap(a, line, result) == Reaped::pending) return false;
     out.add(cookies_[line], result);
     if (result.code != code_success) return true;
-    if (opcode == opcode_clear_error && phase_ == DevicePhase::io_error)
+    if (opcode == opcode_opens_gate && phase_ == DevicePhase::io_error)
       phase_ = DevicePhase::active;
     return false;
   }
@@ -161,7 +168,7 @@ class ServerDevice {
     for (std::uint32_t i = 0; i < ring_.depth(); ++i) {
       const std::uint32_t line = (ring_.tail() + i) & (ring_.depth() - 1);
       if (!ring_.is_outstanding(line)) continue;
-      const bool clear = ring_.opcode(line) == opcode_clear_error;
+      const bool clear = command_code(ring_.opcode(line)) == opcode_clear_error;
       switch (ring_.recall(a, line)) {
         case Recalled::recalled:
           // A ClearError sent before the server knew of the error waits for the fetched ones, too.

@@ -95,7 +95,7 @@ class SuccessionCase {
         core::Take::got)
       return false;
     core::Completion result{};
-    if (taken.command.opcode != core::opcode_clear_error) {
+    if (!is_clear_error(taken.command)) {
       const uint32_t n = number_of(taken.command);
       judge_delivery(n, me, taken.redelivered);
       server_.buffers[n].read();
@@ -195,7 +195,7 @@ class ZombieCase {
     for (uint32_t i = 0; i < 2; ++i) {
       core::Taken taken{};
       if (mine.take(a, taken) != core::Take::got) continue;
-      require(taken.command.opcode != core::opcode_clear_error, "fetched after the sweep");
+      require(!is_clear_error(taken.command), "fetched after the sweep");
       const uint32_t n = number_of(taken.command);
       accepted_[n] = true;
       server_.buffers[n].write(100 * first_index + n);
@@ -214,7 +214,7 @@ class ZombieCase {
     while (get_command_or_end(a, mine, server_.memory.row, server_.memory.device_bell(), taken) ==
            core::Take::got) {
       core::Completion result{};
-      if (taken.command.opcode != core::opcode_clear_error) {
+      if (!is_clear_error(taken.command)) {
         const uint32_t n = number_of(taken.command);
         ++server_.books[n].deliveries;
         server_.buffers[n].write(100 * second_index + n);

@@ -56,7 +56,7 @@ class IoErrorCase {
     const core::Take take = get_command_or_end(a, mine, server_.memory.row,
                                                server_.memory.device_bell(), taken);
     if (take != core::Take::got) return false;
-    if (taken.command.opcode == core::opcode_clear_error) {
+    if (is_clear_error(taken.command)) {
       require(failed_ && open_ == 0, "ClearError before all that was fetched is complete");
       failed_ = false;
     } else {
@@ -69,7 +69,7 @@ class IoErrorCase {
 
   void complete(A& a, core::ClientRing<A>& mine, const core::Taken& taken, uint32_t code) {
     core::Completion result{code, 0, 0};
-    if (taken.command.opcode != core::opcode_clear_error) {
+    if (!is_clear_error(taken.command)) {
       const uint32_t n = number_of(taken.command);
       require(server_.buffers[n].read() == n, "the server's data of another command");
       server_.buffers[n].write(100 * consumer_index + n);
@@ -133,7 +133,7 @@ class RecallRaceCase {
     core::Taken taken{};
     while (get_command_or_end(a, ring_, server_.memory.row, server_.memory.device_bell(),
                               taken) == core::Take::got) {
-      if (taken.command.opcode == core::opcode_clear_error) {
+      if (is_clear_error(taken.command)) {
         require(open_ == 0, "ClearError before all that was fetched is complete");
         complete(a, taken, {core::code_success, 0, 0});
         continue;
@@ -170,6 +170,87 @@ class RecallRaceCase {
   core::ClientRing<A> ring_;
   Channel<core::Taken> to_completer_;
   uint32_t open_ = 0;
+};
+
+/// Goal: a ClearError that is sent before the server knows of an error comes before the error, or
+/// when all that was fetched is complete; fetched before the error it clears nothing.
+/// Method: the server sends two commands and ClearError without looking; the client fetches ahead,
+/// by choice, fails command 0, and tries to fetch while it still holds what it has.
+template <class A>
+class EarlyClearCase {
+ public:
+  static constexpr uint32_t depth = 4, total = 2;
+
+  void start() {
+    Explorer::current().spawn("server", Fate::immortal, [this] { server(); });
+    Explorer::current().spawn("consumer", Fate::immortal, [this] { consumer(); });
+  }
+  void check() {
+    server_.check_books();
+    require(server_.books[0].code == code_of_client, "the error is lost");
+    require(server_.clears_sent == (was_early_ ? 2 : 1), "cleared by what came before the error");
+  }
+
+ private:
+  void server() {
+    A a;
+    server_.send_more(a);
+    server_.send_clear_error(a);
+    while (!server_.is_over()) {
+      server_.send_more(a);
+      if (server_.poll(a)) continue;
+      sleep_unless(a, server_.memory.agent_bell(),
+                   [&] { return server_.device.ring().any_final(a); });
+    }
+    close_device(a, server_.memory.row, server_.memory.device_bell());
+  }
+
+  void consumer() {
+    A a;
+    auto mine = server_.client_ring(0, consumer_index, 0);
+    core::Taken held[3];
+    uint32_t count = 0;
+    const uint32_t ahead = Explorer::current().choose(3);
+    while (count <= ahead && fetch(a, mine, held[count])) ++count;
+    if (count == 0) return;
+    complete(a, mine, held[0], code_of_client);
+    failed_ = true;
+    core::Taken more{};
+    while (count > 1) {
+      if (mine.take(a, more) == core::Take::got) require(false, "delivered with others open");
+      complete(a, mine, held[--count], core::code_success);
+    }
+    while (fetch(a, mine, more)) complete(a, mine, more, core::code_success);
+  }
+
+  bool fetch(A& a, core::ClientRing<A>& mine, core::Taken& taken) {
+    const core::Take take = get_command_or_end(a, mine, server_.memory.row,
+                                               server_.memory.device_bell(), taken);
+    if (take != core::Take::got) return false;
+    const bool clear = is_clear_error(taken.command);
+    require(!failed_ || clear, "delivered after the error");
+    if (!clear) ++server_.books[number_of(taken.command)].deliveries;
+    was_early_ = was_early_ || (clear && !failed_);
+    if (clear && failed_) failed_ = false;
+    return true;
+  }
+
+  void complete(A& a, core::ClientRing<A>& mine, const core::Taken& taken, uint32_t code) {
+    core::Completion result{code, 0, 0};
+    if (!is_clear_error(taken.command)) {
+      const uint32_t n = number_of(taken.command);
+      server_.buffers[n].write(100 * consumer_index + n);
+      result = result_of(n, consumer_index, code);
+    }
+    const auto completed =
+        mine.complete(a, taken.line, taken.lap, taken.command.opcode, result);
+    require(completed == core::Completed::done, "the only completer lost");
+    ring(a, server_.memory.agent_bell());
+  }
+
+  DeviceServer<A, depth, total> server_;
+  bool failed_ = false;
+  bool was_early_ = false;  // ClearError came before the error.
 };
 
 /// Goal: a sender and a completion agent in two threads of the server, one process-local lock
@@ -228,7 +309,7 @@ class ServerThreadsCase {
     while (get_command_or_end(a, mine, server_.memory.row, server_.memory.device_bell(), taken) ==
            core::Take::got) {
       core::Completion result{};
-      if (taken.command.opcode != core::opcode_clear_error) {
+      if (!is_clear_error(taken.command)) {
         const uint32_t n = number_of(taken.command);
         require(server_.books[n].deliveries++ == 0, "delivered twice");
         require(server_.buffers[n].read() == n, "the server's data of another command");
@@ -255,12 +336,14 @@ void add_device_cases(Registry& registry) {
   auto& cases = registry.cases;
   const std::vector<Bounds> large = {{1, 1, 0}, {2, 0, 0}};
   cases.push_back({"IO-ERROR", {{2, 1, 0}}, explore<IoErrorCase<A>>});
+  cases.push_back({"ClearError before the error", {{2, 1, 0}}, explore<EarlyClearCase<A>>});
   cases.push_back({"recall races take", large, explore<RecallRaceCase<A>>});
   cases.push_back({"two server threads", {{2, 1, 0}}, explore<ServerThreadsCase<A, false>>});
   cases.push_back({"two server threads, IO-ERROR", large, explore<ServerThreadsCase<A, true>>});
 
   auto& mutants = registry.mutants;
   mutants.push_back({"gate after DONE", explore<RecallRaceCase<GateAfterDone>>});
+  mutants.push_back({"gate for any ClearError", explore<EarlyClearCase<GateForAnyClearError>>});
   mutants.push_back({"take as a store", explore<RecallRaceCase<BlindExchange<Site::take_cas>>>});
   mutants.push_back(
       {"recall as a store", explore<RecallRaceCase<BlindExchange<Site::recall_cas>>>});

@@ -180,7 +180,7 @@ class GateRivalCase {
  private:
   void server() {
     A a;
-    const core::Submission script[] = {command_of(0), clear_error, command_of(1), command_of(2)};
+    const core::Submission script[] = {command_of(0), opens_gate, command_of(1), command_of(2)};
     for (uint32_t i = 0; i < 2; ++i) {
       const uint32_t line = server_ring_.post(a, script[i]);
       ring(a, memory_.device_bell());

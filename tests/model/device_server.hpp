@@ -91,16 +91,16 @@ class DeviceServer {
   uint32_t clears_sent = 0;
   uint32_t clear_callbacks = 0;
 
- private:
-  bool is_clear() const { return device.phase() != core::DevicePhase::io_error; }
-
   void send_clear_error(A& a) {
-    if (clears_sent > clear_callbacks) return;
+    if (clears_sent > clear_callbacks) return;  // One is under way.
     const core::Sent sent = device.send(a, clear_error, &books[clear_number]);
     require(sent == core::Sent::queued || sent == core::Sent::held, "ClearError is refused");
     ++clears_sent;
     if (sent == core::Sent::queued) ring(a, memory.device_bell());
   }
+
+ private:
+  bool is_clear() const { return device.phase() != core::DevicePhase::io_error; }
 
   void call_back(const core::Finished& item) {
     Book& book = *static_cast<Book*>(item.cookie);

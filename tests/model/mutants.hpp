@@ -1,6 +1,7 @@
 // tests/model/mutants.hpp: atomics policies that do one thing wrong, to show that the scenarios
 // would notice. Each stands for a mistake in the code that uses it.
 #pragma once
+#include "core/command.hpp"
 #include "tests/model/explorer.hpp"
 
 namespace vdset::model {
@@ -54,6 +55,17 @@ struct SleepWithoutLook : ExplorerAtomics {
   static std::uint32_t load(const Word& word) {
     if constexpr (site == Site::ready_sequence) return 0;
     return ExplorerAtomics::load<site>(word);
+  }
+};
+
+/// Any ClearError passes the closed gate.
+struct GateForAnyClearError : ExplorerAtomics {
+  template <Site site>
+  static std::uint32_t load(const Word& word) {
+    const std::uint32_t value = ExplorerAtomics::load<site>(word);
+    if constexpr (site == Site::take_peek)
+      if (value == core::opcode_clear_error) return core::opcode_opens_gate;
+    return value;
   }
 };
 

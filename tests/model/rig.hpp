@@ -141,6 +141,12 @@ constexpr core::Submission command_of(uint32_t n) {
   return {core::opcode_write, 100 + n, 1000 + n, std::uint64_t{n + 1} << 32 | (n + 7)};
 }
 constexpr core::Submission clear_error{core::opcode_clear_error, 0, 0, 0};
+constexpr core::Submission opens_gate{core::opcode_opens_gate, 0, 0, 0};
+
+/// Either of them.
+constexpr bool is_clear_error(const core::Submission& c) {
+  return core::command_code(c.opcode) == core::opcode_clear_error;
+}
 
 /// Number of a fetched command; the execution fails when it is a mixture of two.
 inline uint32_t number_of(const core::Submission& c) {

@@ -112,7 +112,7 @@ class Consumer {
   }
 
   bool work_on(const core::Taken& taken) {
-    if (taken.command.opcode == core::opcode_clear_error) return true;
+    if (core::command_code(taken.command.opcode) == core::opcode_clear_error) return true;
     const uint32_t n = taken.command.handle;
     if (n >= total || taken.command.position != n) return false;
     // A command offered again may have been half done.

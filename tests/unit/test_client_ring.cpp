@@ -206,7 +206,7 @@ TEST_CASE("declared dead while copying: the copy is thrown away") {
 
 // ---- The gate ---------------------------------------------------------------------------------
 
-TEST_CASE("while the gate is closed only ClearError is delivered") {
+TEST_CASE("while the gate is closed only the ClearError that opens it is delivered") {
   for (std::uint32_t gate : {1u, 2u, ~0u}) {
     DeviceMemory<depth> m;
     Consumer client = m.consumer();
@@ -216,11 +216,15 @@ TEST_CASE("while the gate is closed only ClearError is delivered") {
     CHECK_FALSE(client.ready(m.a));
     CHECK(client.take(m.a, out) == Take::empty);
     CHECK(m.word(0) == 0);
-    m.word(0) = command_word(failed, 0, 1);  // The server recalls it and sends ClearError.
+    m.word(0) = command_word(failed, 0, 1);  // The server recalls it, and a ClearError with it.
     submit(m, 1, opcode_clear_error);
+    CHECK(client.take(m.a, out) == Take::empty);
+    CHECK_FALSE(client.ready(m.a));
+    m.word(1) = command_word(failed, 0, 1);  // All that was fetched is complete.
+    submit(m, 2, opcode_opens_gate);
     CHECK(client.ready(m.a));
     REQUIRE(client.take(m.a, out) == Take::got);
-    CHECK(out.command.opcode == opcode_clear_error);
+    CHECK(out.command.opcode == opcode_opens_gate);
   }
 }
 
@@ -230,9 +234,10 @@ TEST_CASE("an error closes the gate and ClearError opens it, both before DONE; o
   };
   for (const Row& row :
        {Row{0, opcode_write, 0, 0}, Row{0, opcode_write, 112, 1}, Row{0, opcode_read, ~0u, 1},
-        Row{1, opcode_write, 0, 1}, Row{1, opcode_write, 5, 1}, Row{1, opcode_clear_error, 0, 0},
-        Row{0, opcode_clear_error, 0, 0}, Row{1, opcode_clear_error, 50, 1},
-        Row{0, opcode_clear_error, 50, 1}}) {
+        Row{1, opcode_write, 0, 1}, Row{1, opcode_write, 5, 1}, Row{1, opcode_opens_gate, 0, 0},
+        Row{0, opcode_opens_gate, 0, 0}, Row{1, opcode_opens_gate, 50, 1},
+        Row{0, opcode_opens_gate, 50, 1}, Row{1, opcode_clear_error, 0, 1},
+        Row{0, opcode_clear_error, 0, 0}, Row{0, opcode_clear_error, 50, 1}}) {
     DeviceMemory<depth> m;
     Consumer client = m.consumer();
     m.client.header.gate.value = row.before;
@@ -316,7 +321,8 @@ TEST_CASE("ready is true exactly when take would get, skip or ask for a pool") {
     const std::uint32_t n = random() % 40;
     const auto words = hostile_words(n / depth + 1);
     for (std::uint32_t line = 0; line < depth; ++line) {
-      submit(m, n + line, random() % 2 != 0 ? opcode_clear_error : opcode_read);
+      const std::uint32_t opcodes[] = {opcode_read, opcode_clear_error, opcode_opens_gate};
+      submit(m, n + line, opcodes[random() % 3]);
       m.submissions[line].sequence.value = n / depth + random() % 4;
       m.word(line) = words[random() % words.size()];
     }

@@ -45,6 +45,8 @@ TEST_CASE("only Read and Write move data, and the codes are VDI's") {
   CHECK(opcode_read == 1);
   CHECK(opcode_write == 2);
   CHECK(opcode_clear_error == 3);
+  CHECK(opcode_opens_gate == 0x10003);
+  CHECK(command_code(opcode_opens_gate) == opcode_clear_error);
   CHECK(code_success == 0);
   CHECK(code_operation_aborted == 995);
   CHECK(code_io_device == 1117);
