@@ -194,6 +194,7 @@ using namespace vdset;
 extern "C" {
 
 int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** out) {
+  const Visit visit(visits_of(set));
   std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
@@ -201,7 +202,6 @@ int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** o
   Name judged;
   result = judge_name(name, "device", judged);
   if (result != VDSET_OK) return result;
-  const Visit visit(set->visits);
   if (is_over(*set)) return fail_aborted(*set);
   if (set->wake == nullptr) read_news(*set);
   if (set->wake == nullptr)
@@ -226,6 +226,7 @@ int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** o
 
 int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
                                  const vdset_command** out) {
+  const Visit visit(visits_of(device));
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
@@ -237,6 +238,7 @@ int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
 
 int32_t vdset_device_complete_command(vdset_device* device, const vdset_command* command,
                                       int32_t completion_code, uint32_t bytes, int64_t position) {
+  const Visit visit(visits_of(device));
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   vdset_set& set = *device->set;
@@ -271,6 +273,7 @@ int32_t vdset_device_complete_command(vdset_device* device, const vdset_command*
 }
 
 int32_t vdset_device_interrupt(vdset_device* device) {
+  const Visit visit(visits_of(device));
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   device->interrupted.store(true);

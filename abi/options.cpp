@@ -6,8 +6,11 @@
 
 namespace vdset {
 
-std::int32_t refuse_object(bool null, const char* what) {
-  if (null) return fail(VDSET_E_INVALID, "%s: NULL", what);
+void refuse_null(const char* what) {
+  fail(VDSET_E_INVALID, "%s: NULL", what);
+}
+
+std::int32_t refuse_closed(const char* what) {
   return fail(VDSET_E_NOTOPEN,
               "%s: closed, or made by the process before a fork; open one of your own", what);
 }

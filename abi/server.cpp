@@ -483,6 +483,7 @@ int32_t vdset_server_open(const char* name, const vdset_join_options* given, vds
 }
 
 int32_t vdset_server_get_configuration(vdset_server* server, vdset_config* out) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_state(server, SetState::none, SetState::terminated);
   if (result != VDSET_OK) return result;
   const port::Locked guard(server->state_lock);
@@ -492,6 +493,7 @@ int32_t vdset_server_get_configuration(vdset_server* server, vdset_config* out) 
 
 int32_t vdset_server_begin_configuration(vdset_server* server,
                                          const vdset_base_configuration* given) {
+  const Visit visit(visits_of(server));
   std::int32_t result = judge_state(server, SetState::none, SetState::none);
   if (result != VDSET_OK) return result;
   vdset_base_configuration base;
@@ -540,6 +542,7 @@ int32_t vdset_server_begin_configuration(vdset_server* server,
 
 int32_t vdset_server_request_buffers(vdset_server* server, uint32_t size_bytes,
                                      uint32_t alignment_bytes, uint32_t count) {
+  const Visit visit(visits_of(server));
   std::int32_t result = judge_state(server, SetState::configurable, SetState::active);
   if (result == VDSET_OK) result = judge_buffers(*server, size_bytes, alignment_bytes);
   if (result != VDSET_OK) return result;
@@ -555,6 +558,7 @@ int32_t vdset_server_request_buffers(vdset_server* server, uint32_t size_bytes,
 
 int32_t vdset_server_query_available_buffers(vdset_server* server, uint32_t size_bytes,
                                              uint32_t alignment_bytes, uint32_t* out) {
+  const Visit visit(visits_of(server));
   std::int32_t result = judge_state(server, SetState::configurable, SetState::active);
   if (result == VDSET_OK) result = judge_buffers(*server, size_bytes, alignment_bytes);
   if (result == VDSET_OK && out == nullptr) result = fail(VDSET_E_INVALID, "out: NULL");
@@ -576,6 +580,7 @@ int32_t vdset_server_query_available_buffers(vdset_server* server, uint32_t size
 }
 
 int32_t vdset_server_end_configuration(vdset_server* server) {
+  const Visit visit(visits_of(server));
   std::int32_t result = judge_state(server, SetState::configurable, SetState::configurable);
   if (result != VDSET_OK) return result;
   {
@@ -604,6 +609,7 @@ int32_t vdset_server_end_configuration(vdset_server* server) {
 
 int32_t vdset_server_allocate_buffer(vdset_server* server, uint32_t size_bytes,
                                      uint32_t alignment_bytes, void** out) {
+  const Visit visit(visits_of(server));
   std::int32_t result = judge_state(server, SetState::initializing, SetState::active);
   if (result == VDSET_OK) result = judge_buffers(*server, size_bytes, alignment_bytes);
   if (result == VDSET_OK && out == nullptr) result = fail(VDSET_E_INVALID, "out: NULL");
@@ -620,6 +626,7 @@ int32_t vdset_server_allocate_buffer(vdset_server* server, uint32_t size_bytes,
 }
 
 int32_t vdset_server_free_buffer(vdset_server* server, void* buffer, uint32_t size_bytes) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_object(server, Kind::server, "server");
   if (result != VDSET_OK) return result;
   if (state_of(*server) < SetState::initializing)
@@ -659,6 +666,7 @@ int32_t vdset_server_map_buffer_handle(vdset_server* server, uint32_t handle, vo
 }
 
 int32_t vdset_server_signal_abort(vdset_server* server, int32_t code, const char* text) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_object(server, Kind::server, "server");
   if (result != VDSET_OK) return result;
   abort_server(*server, VDSET_CALL_SIGNAL_ABORT, core::server_index,
@@ -669,6 +677,7 @@ int32_t vdset_server_signal_abort(vdset_server* server, int32_t code, const char
 }
 
 int32_t vdset_server_get_abort_reason(vdset_server* server, vdset_abort_reason* out) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_object(server, Kind::server, "server");
   if (result != VDSET_OK) return result;
   if (!is_over(*server)) return fail(VDSET_E_PROTOCOL, "set %s: not aborted", server->name.text);
@@ -681,7 +690,7 @@ int32_t vdset_server_close(vdset_server* server) {
   if (result != VDSET_OK) return result;
   Kind open = Kind::server;
   if (!server->kind.compare_exchange_strong(open, Kind::closed))
-    return refuse_object(false, "server");
+    return refuse_closed("server");
   server->closing.store(true);
   const SetState state = state_of(*server);
   const bool devices_open = state == SetState::active && server->closed_count < server->named_count;
@@ -692,7 +701,12 @@ int32_t vdset_server_close(vdset_server* server) {
     port::wake_word(server->wake->agent.event);
   }
   // An agent in another thread ends everything outstanding and leaves; without one it happens here.
-  while (server->agent.are_inside_after(slice_ns)) {}
+  visits_of(server)->drain([] {});
+  for (vdset_server_device* device : server->devices) {
+    if (device == nullptr) continue;
+    device->kind.store(Kind::closed);
+    visits_of(device)->drain([] {});
+  }
   if (server->wake != nullptr) drain_server(*server);
   if (devices_open)
     result = fail(VDSET_E_PROTOCOL, "set %s: closed while devices were open", server->name.text);

@@ -97,16 +97,24 @@ struct vdset_server {
   bool abort_sent;
 
   // The agent.
-  vdset::Visits agent;  // The thread that runs it.
+  std::atomic<bool> agent_running;
   vdset::SpinBudget spin;
   vdset_command** pulled;  // Ring of final commands without a completion.
   std::uint32_t pulled_capacity, pulled_head, pulled_count;
   std::int64_t interval_end_ns;
   std::uint32_t quiet_intervals;
   bool finished_in_interval;
+  bool pending_since_begin;  // Of the interval.
 };
 
 namespace vdset {
+
+inline Visits* visits_of(vdset_server* server) {
+  return Recycler<vdset_server>::visits_of(server);
+}
+inline Visits* visits_of(vdset_server_device* device) {
+  return Recycler<vdset_server_device>::visits_of(device);
+}
 
 /// Ends the set for everyone, once: state, record, words, bells, and a message to a primary that
 /// has no parts yet. Any thread, any lock but state.

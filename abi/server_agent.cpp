@@ -131,17 +131,19 @@ bool has_ended(vdset_server& server) {
   return state_of(server) == core::SetState::terminated && !has_outstanding(server);
 }
 
-/// serverTimeOut: counts whole intervals in which something was pending and nothing completed, so
-/// that it fires between two and
-/// three intervals after the last completion. Returns the end of the present interval, or never.
+/// serverTimeOut: counts intervals in which something was pending from begin to end and nothing
+/// completed, so that it fires between two and three intervals after the command was sent, or after
+/// the last completion. Returns the end of the present interval, or never.
 std::int64_t watch_intervals(vdset_server& server) {
   const std::int64_t interval = std::int64_t{server.agreed.server_timeout_ms} * 1'000'000;
   if (interval == 0) return port::never;
   const std::int64_t now = port::now_ns();
   if (server.interval_end_ns == 0) server.interval_end_ns = now + interval;
   if (now < server.interval_end_ns) return server.interval_end_ns;
-  const bool quiet = !server.finished_in_interval && has_outstanding(server);
+  const bool pending = has_outstanding(server);
+  const bool quiet = server.pending_since_begin && pending && !server.finished_in_interval;
   server.quiet_intervals = quiet ? server.quiet_intervals + 1 : 0;
+  server.pending_since_begin = pending;
   server.finished_in_interval = false;
   server.interval_end_ns = now + interval;
   if (server.quiet_intervals >= quiet_intervals_max && !server.aborted.load())
@@ -188,9 +190,10 @@ using namespace vdset;
 extern "C" {
 
 int32_t vdset_server_run_completion_agent(vdset_server* server) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_agent(server);
   if (result != VDSET_OK) return result;
-  const Turn turn(server->agent);
+  const Turn turn(server->agent_running);
   if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
   for (;;) {
     const bool over = is_over(*server) || server->closing.load();
@@ -203,10 +206,11 @@ int32_t vdset_server_run_completion_agent(vdset_server* server) {
 
 int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
                                      vdset_command** out) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_agent(server);
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
-  const Turn turn(server->agent);
+  const Turn turn(server->agent_running);
   if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
   Timeout timeout(timeout_ns);
   for (;;) {
@@ -219,7 +223,10 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
     }
     if (over && server->aborted.load()) return fail_aborted(*server);
     if (over || has_ended(*server)) return VDSET_E_CLOSE;
-    if (timeout.is_over()) return VDSET_E_TIMEOUT;
+    if (timeout.is_over()) {
+      watch_intervals(*server);  // Also for one that only polls.
+      return VDSET_E_TIMEOUT;
+    }
     wait_for_work(*server, timeout.at_ns());
   }
 }

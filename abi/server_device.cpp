@@ -103,6 +103,7 @@ extern "C" {
 
 int32_t vdset_server_open_device(vdset_server* server, const char* name,
                                  vdset_server_device** out) {
+  const Visit visit(visits_of(server));
   std::int32_t result = judge_object(server, Kind::server, "server");
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
@@ -133,6 +134,7 @@ int32_t vdset_server_open_device(vdset_server* server, const char* name,
 }
 
 int32_t vdset_server_device_send_command(vdset_server_device* device, vdset_command* command) {
+  const Visit visit(visits_of(device));
   std::int32_t result = judge_object(device, Kind::server_device, "device");
   if (result != VDSET_OK) return result;
   if (command == nullptr) return fail(VDSET_E_INVALID, "command: NULL");
@@ -168,6 +170,7 @@ int32_t vdset_server_device_send_command(vdset_server_device* device, vdset_comm
 }
 
 int32_t vdset_server_device_close(vdset_server_device* device) {
+  const Visit visit(visits_of(device));
   const std::int32_t result = judge_object(device, Kind::server_device, "device");
   if (result != VDSET_OK) return result;
   vdset_server& server = *device->server;
@@ -194,6 +197,7 @@ int32_t vdset_server_device_close(vdset_server_device* device) {
 }
 
 int32_t vdset_server_device_outstanding(vdset_server_device* device, uint32_t* out) {
+  const Visit visit(visits_of(device));
   const std::int32_t result = judge_object(device, Kind::server_device, "device");
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");

@@ -373,15 +373,10 @@ void say_goodbye(vdset_set& set) {
   if (!set.primary && set.request_socket >= 0) send_message(set.request_socket, leave);
 }
 
-/// Wakes the threads that wait in calls of this object and waits until they have left.
+/// Wakes the threads that are in calls of the set and of its devices, and waits until they have
+/// left. Afterwards no call gets at what the objects lead to.
 void drain_visits(vdset_set& set) {
-  const auto leave_after = [&set](Visits& visits, const auto& wake) {
-    do {
-      if (visits.count() == 0) return;
-      wake();
-    } while (visits.are_inside_after(slice_ns / 10));
-  };
-  leave_after(set.visits, [&set] {
+  visits_of(&set)->drain([&] {
     port::wake_word(set.phase);
     if (set.wake == nullptr) return;
     core::force_bell(atomics, set.wake->set.event);
@@ -389,7 +384,8 @@ void drain_visits(vdset_set& set) {
   });
   for (std::uint32_t i = 0; i < set.device_count; ++i) {
     vdset_device& device = *set.devices[i];
-    leave_after(device.fetching, [&set, &device] {
+    device.kind.store(Kind::closed);
+    visits_of(&device)->drain([&] {
       core::Word& bell = set.wake->devices[device.index].event;
       core::force_bell(atomics, bell);
       port::wake_word(bell);
@@ -476,10 +472,10 @@ int32_t vdset_set_open_in_secondary(const char* name, const vdset_join_options* 
 }
 
 int32_t vdset_set_get_configuration(vdset_set* set, int64_t timeout_ns, vdset_config* out) {
+  const Visit visit(visits_of(set));
   std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
-  const Visit visit(set->visits);
   const std::int64_t deadline = port::deadline_after(timeout_ns);
   if (is_over(*set)) return fail_aborted(*set);
   result = wait_for_parts(*set, deadline);
@@ -490,6 +486,7 @@ int32_t vdset_set_get_configuration(vdset_set* set, int64_t timeout_ns, vdset_co
 }
 
 int32_t vdset_set_signal_abort(vdset_set* set, int32_t code, const char* text) {
+  const Visit visit(visits_of(set));
   const std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
   const char* const words = text != nullptr ? text : "SignalAbort";
@@ -512,6 +509,7 @@ int32_t vdset_set_signal_abort(vdset_set* set, int32_t code, const char* text) {
 }
 
 int32_t vdset_set_get_abort_reason(vdset_set* set, vdset_abort_reason* out) {
+  const Visit visit(visits_of(set));
   const std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
   if (!is_over(*set)) return fail(VDSET_E_PROTOCOL, "set %s: not aborted", set->name.text);
@@ -536,7 +534,7 @@ int32_t vdset_set_close(vdset_set* set) {
   std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
   Kind open = Kind::set;
-  if (!set->kind.compare_exchange_strong(open, Kind::closed)) return refuse_object(false, "set");
+  if (!set->kind.compare_exchange_strong(open, Kind::closed)) return refuse_closed("set");
   set->closing.store(true);
   const bool over = is_over(*set);
   const bool devices_open = !over && has_open_devices(*set);

@@ -33,7 +33,7 @@ struct vdset_device {
   vdset::Name name;
   vdset::port::Mapping c;
   vdset::core::ClientRing<vdset::Atomics> ring;
-  vdset::Visits fetching;         // The thread in get_command.
+  std::atomic<bool> fetching;     // A thread is in get_command.
   std::atomic<bool> closed;       // CLOSE was delivered.
   std::atomic<bool> interrupted;  // The next wait ends.
   vdset::SpinBudget spin;
@@ -53,7 +53,6 @@ struct vdset_set {
   bool primary;
   vdset::Name name;
   vdset::SetTerms terms;
-  vdset::Visits visits;
   std::atomic<bool> closing;
   vdset::core::Word phase;  // vdset::Phase.
 
@@ -104,15 +103,26 @@ struct vdset_set {
 
 namespace vdset {
 
-std::int32_t refuse_object(bool null, const char* what);
+inline Visits* visits_of(vdset_set* set) {
+  return Recycler<vdset_set>::visits_of(set);
+}
+inline Visits* visits_of(vdset_device* device) {
+  return Recycler<vdset_device>::visits_of(device);
+}
+
+void refuse_null(const char* what);
+std::int32_t refuse_closed(const char* what);
 std::int32_t copy_options(const void* from, const char* what, void* out, std::size_t bytes);
 
 /// VDSET_OK, or INVALID/NOTOPEN for what is not an open object.
 template <class T>
 std::int32_t judge_object(const T* object, Kind kind, const char* what) {
-  if (object == nullptr) return refuse_object(true, what);
-  return object->kind.load(std::memory_order_acquire) == kind ? VDSET_OK
-                                                              : refuse_object(false, what);
+  if (object == nullptr) {
+    refuse_null(what);
+    return VDSET_E_INVALID;
+  }
+  // Sequentially consistent: after Visit, see visits.hpp.
+  return object->kind.load() == kind ? VDSET_OK : refuse_closed(what);
 }
 
 /// Copies a struct of options of any known size; bytes beyond must be 0.

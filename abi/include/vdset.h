@@ -14,8 +14,9 @@
  *   Time      int64_t timeout_ns, nanoseconds from now on the monotonic clock; 0 polls; negative (VDSET_INFINITE) waits until there is something to
  *             say: an answer, an abort, or the death of a peer. No signal ends a wait; no call installs a handler; no wait is a cancellation point.
  *   Threads   Calls on a set or a server may be made from any thread at once. Calls on one device: one thread in get_command at a time (a
- *             second gets VDSET_E_BUSY); complete_command from any thread. Close waits for waiting calls of other threads to leave (it wakes them);
- *             no other call may be under way on the object or begin after it.
+ *             second gets VDSET_E_BUSY); complete_command from any thread. Close may come while other threads are in calls or begin one: it wakes
+ *             those that wait and returns when all have left, and whoever comes later gets VDSET_E_NOTOPEN. Two exceptions: the calls that take
+ *             or give a buffer handle must not overlap close, and a buffer's address ends with it.
  *   Processes Objects belong to the process that made them. All roles may also live in one process.
  *   Options   A struct begins with struct_bytes = sizeof(the struct). A zeroed rest means defaults. Bytes beyond what this library knows must be 0.
  *   Text      Names are 1..255 bytes, any but NUL and backslash, compared bytewise, NUL-terminated here.

@@ -42,7 +42,7 @@ class CVDS {
   /// The open set, or null.
   static vdset_set* set_of(const ClientVirtualDeviceSet& face);
 
-  int32_t open_device(const char* name, ClientVirtualDevice** out);
+  int32_t open_device(vdset_set* open, const char* name, ClientVirtualDevice** out);
   int32_t close();
 
   std::atomic<vdset_set*> set{nullptr};

@@ -29,11 +29,11 @@ bool CVDS::has_open_devices() {
   return false;
 }
 
-int32_t CVDS::open_device(const char* name, ClientVirtualDevice** out) {
+int32_t CVDS::open_device(vdset_set* open, const char* name, ClientVirtualDevice** out) {
   CVD* const device = devices.take_spare();
   if (device == nullptr) return VDSET_E_MEMORY;
   vdset_device* opened;
-  const int32_t result = vdset_set_open_device(set.load(), name, &opened);
+  const int32_t result = vdset_set_open_device(open, name, &opened);
   if (result != VDSET_OK) {
     devices.put_spare(device);
     // The server had its time to name it.
@@ -118,9 +118,10 @@ int ClientVirtualDeviceSet::GetConfiguration(time_t timeOut, VDConfig* config) {
 int ClientVirtualDeviceSet::OpenDevice(char* name, ClientVirtualDevice** device) {
   static const char* const what = "ClientVirtualDeviceSet::OpenDevice";
   if (device != nullptr) *device = nullptr;
-  if (CVDS::set_of(*this) == nullptr) return give(what, VDSET_E_PROTOCOL);
+  vdset_set* const set = CVDS::set_of(*this);
+  if (set == nullptr) return give(what, VDSET_E_PROTOCOL);
   if (device == nullptr) return give(what, VDSET_E_INVALID);
-  return give(what, cvds->open_device(name, device));
+  return give(what, cvds->open_device(set, name, device));
 }
 
 int ClientVirtualDeviceSet::Close() {

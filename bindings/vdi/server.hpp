@@ -37,8 +37,8 @@ class SVDS {
   static vdset_server* server_of(const ServerVirtualDeviceSet& face);
 
   int32_t open(const char* name, uint64_t buffer_bytes_max);
-  int32_t open_device(const char* name, ServerVirtualDevice** out);
-  int32_t run_agent();
+  int32_t open_device(vdset_server* open, const char* name, ServerVirtualDevice** out);
+  int32_t run_agent(vdset_server* open);
   int32_t close();
 
   std::atomic<vdset_server*> server{nullptr};

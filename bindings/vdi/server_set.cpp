@@ -26,11 +26,11 @@ int32_t SVDS::open(const char* name, uint64_t buffer_bytes_max) {
   return VDSET_OK;
 }
 
-int32_t SVDS::open_device(const char* name, ServerVirtualDevice** out) {
+int32_t SVDS::open_device(vdset_server* open, const char* name, ServerVirtualDevice** out) {
   SVD* const device = devices.take_spare();
   if (device == nullptr) return VDSET_E_MEMORY;
   vdset_server_device* opened;
-  const int32_t result = vdset_server_open_device(server.load(), name, &opened);
+  const int32_t result = vdset_server_open_device(open, name, &opened);
   if (result != VDSET_OK) {
     devices.put_spare(device);
     return result;
@@ -41,10 +41,10 @@ int32_t SVDS::open_device(const char* name, ServerVirtualDevice** out) {
   return VDSET_OK;
 }
 
-int32_t SVDS::run_agent() {
+int32_t SVDS::run_agent(vdset_server* open) {
   // Once only: an agent that starts late, after the last CloseDevice, still has its normal end.
   if (ended.load()) return VDSET_E_PROTOCOL;
-  const int32_t result = vdset_server_run_completion_agent(server.load());
+  const int32_t result = vdset_server_run_completion_agent(open);
   if (result == VDSET_OK) ended.store(true);
   return result;
 }
@@ -119,14 +119,16 @@ int ServerVirtualDeviceSet::EndConfiguration() {
 int ServerVirtualDeviceSet::OpenDevice(const char* name, ServerVirtualDevice** device) {
   static const char* const what = "ServerVirtualDeviceSet::OpenDevice";
   if (device != nullptr) *device = nullptr;
-  if (SVDS::server_of(*this) == nullptr) return give(what, VDSET_E_PROTOCOL);
+  vdset_server* const server = SVDS::server_of(*this);
+  if (server == nullptr) return give(what, VDSET_E_PROTOCOL);
   if (device == nullptr) return give(what, VDSET_E_INVALID);
-  return give(what, svds->open_device(name, device));
+  return give(what, svds->open_device(server, name, device));
 }
 
 int ServerVirtualDeviceSet::ExecuteCompletionAgent() {
+  vdset_server* const server = SVDS::server_of(*this);
   return give("ServerVirtualDeviceSet::ExecuteCompletionAgent",
-              SVDS::server_of(*this) != nullptr ? svds->run_agent() : VDSET_E_PROTOCOL);
+              server != nullptr ? svds->run_agent(server) : VDSET_E_PROTOCOL);
 }
 
 int ServerVirtualDeviceSet::AllocateBuffer(uint8_t** buffer, uint32_t size, uint32_t alignment) {

@@ -234,7 +234,11 @@ void second_thread(Context& context) {
   rig.activate();
   Fetched command, none;
   std::atomic<int> result = 1;
-  std::jthread waiter([&] { result = rig.client_devices[0]->get(infinite, command); });
+  std::jthread waiter([&] {
+    do  // Until it is the first of the two.
+      result = rig.client_devices[0]->get(infinite, command);
+    while (result == VD_E_BUSY);
+  });
   int second;
   while ((second = rig.client_devices[0]->get(0, none)) == VD_E_TIMEOUT)
     std::this_thread::yield();

@@ -239,6 +239,7 @@ static int run(int count, char** arguments) {
   add_server_verbs(verbs);
   add_work_verbs(verbs);
   add_check_verbs(verbs);
+  add_race_verbs(verbs);
   if (std::getenv("VDSET_ROLE_EXEC") != nullptr) print_line("@exec ok");
   for (std::string line; std::getline(std::cin, line);) {
     const std::size_t blank = line.find(' ');

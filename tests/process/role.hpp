@@ -39,6 +39,7 @@ void add_client_verbs(Verbs& verbs);
 void add_server_verbs(Verbs& verbs);
 void add_work_verbs(Verbs& verbs);
 void add_check_verbs(Verbs& verbs);
+void add_race_verbs(Verbs& verbs);
 
 /// Answers.
 [[gnu::format(printf, 1, 2)]] std::string ok(const char* format, ...);

@@ -521,6 +521,13 @@ TEST_CASE("names of 255 bytes and odd characters work, longer ones and backslash
   CHECK(stage.nodes().empty());
 }
 
+TEST_CASE("a set is closed while other threads are in every call, or just begin one") {
+  Stage stage;
+  Role& all = stage.add("all");
+  for (int seed = 0; seed < 30; seed += 5)
+    all.ok("closes 5 closing seed=" + std::to_string(seed));
+}
+
 TEST_CASE("processes that create, open and close one name at the same time never hang or mix up") {
   Stage stage;
   std::vector<Role*> roles;
