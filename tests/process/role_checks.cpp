@@ -54,17 +54,19 @@ std::size_t count_entries(const char* folder) {
   return count;
 }
 
-/// Descriptors, mappings, threads and resident KiB of this process.
+/// Descriptors, threads, mappings of memory files, and KiB of addresses and of pages of this
+/// process. The number of other mappings says little: neighbours merge.
 std::string usage(const Words&) {
-  std::size_t mappings = 0;
+  std::size_t files = 0;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);)
-    ++mappings;
-  long long pages = 0;
-  std::ifstream("/proc/self/statm") >> pages >> pages;
-  return ok("descriptors=%zu mappings=%zu threads=%zu resident=%lld",
-            count_entries("/proc/self/fd") - 1, mappings, count_entries("/proc/self/task"),
-            pages * sysconf(_SC_PAGESIZE) / 1024);
+    files += line.find("/memfd:") != std::string::npos ? 1 : 0;
+  long long addresses = 0, pages = 0;
+  std::ifstream("/proc/self/statm") >> addresses >> pages;
+  const long long page_kib = sysconf(_SC_PAGESIZE) / 1024;
+  return ok("descriptors=%zu threads=%zu files=%zu addresses=%lld resident=%lld",
+            count_entries("/proc/self/fd") - 1, count_entries("/proc/self/task"), files,
+            addresses * page_kib, pages * page_kib);
 }
 
 // ---- Handles ------------------------------------------------------------------------------------
