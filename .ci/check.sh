@@ -1,6 +1,7 @@
 # Counts the checks of a shell test, which sources this file.
 #   check WHAT COMMAND...   one check: passes when the command succeeds, else shows what it printed
 #   finish                  prints `N passed, N failed`; fails when a check failed or none was made
+#   first_of COMMAND...     the first that there is; else the first, so that its checks fail
 passed=0
 failed=0
 
@@ -14,6 +15,17 @@ check() {
     printf 'FAILED: %s\n' "$what"
     [[ -z $output ]] || sed 's/^/  /' <<<"$output"
   fi
+}
+
+first_of() {
+  local command
+  for command in "$@"; do
+    if command -v "$command" >/dev/null; then
+      echo "$command"
+      return
+    fi
+  done
+  echo "$1"
 }
 
 finish() {

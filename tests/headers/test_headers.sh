@@ -62,12 +62,7 @@ alone_with() {  # alone_with C_COMPILER CXX_COMPILER
 }
 
 alone_with gcc g++
-for clang in clang clang-16 clang-14; do
-  if command -v "$clang" "${clang/clang/clang++}" >/dev/null; then
-    alone_with "$clang" "${clang/clang/clang++}"
-    break
-  fi
-done
+alone_with "$(first_of clang-16 clang)" "$(first_of clang++-16 clang++)"
 check "the header declares the calls" enough_declared
 check "no call is declared twice" none_twice
 check "the library exports the declared calls and nothing else" same_names
