@@ -1,5 +1,6 @@
 // tests/conformance/face.hpp: the calls of the interface, once, so that each scenario runs through
-// every face of the library: the C ABI (face_c.cpp) and vdi.h with vdi_server.h (face_vdi.cpp).
+// every face of the library: the C ABI, with completions called ("c") and pulled ("pull"), and vdi.h
+// with vdi_server.h ("vdi").
 // Results are the faces' own codes: both have VDI's numbers.
 #pragma once
 #include <vdset.h>
@@ -135,10 +136,10 @@ class Face {
   virtual ServerDevice& stray_server_device() = 0;
 };
 
-std::unique_ptr<Face> make_c_face();
+std::unique_ptr<Face> make_c_face(bool pulls);
 std::unique_ptr<Face> make_vdi_face();
 inline std::unique_ptr<Face> make_face(const std::string& name) {
-  return name == "c" ? make_c_face() : make_vdi_face();
+  return name == "vdi" ? make_vdi_face() : make_c_face(name == "pull");
 }
 
 }  // namespace conformance

@@ -1,6 +1,9 @@
-// tests/conformance/face_c.cpp: the calls through vdset.h. An object that was never opened or was
+// tests/conformance/face_c.cpp: the calls through vdset.h, once with completions that are called
+// and once with completions that the agent's thread pulls. An object that was never opened or was
 // closed is a null pointer.
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <vector>
 #include "face.hpp"
 
@@ -124,9 +127,40 @@ void completed(vdset_command* command, void* context) {
                                       command->out_position);
 }
 
+/// Commands sent without a completion: whoever learns that one is final finishes it.
+class Pulled {
+ public:
+  void add(Sent& sent) {
+    const std::lock_guard guard(lock_);
+    sent_.insert(&sent);
+  }
+  void finish(Sent& sent) {
+    {
+      const std::lock_guard guard(lock_);
+      sent_.erase(&sent);
+    }
+    completed(&sent.c, &sent);
+  }
+  /// After Close: what was outstanding is the caller's again, with its code.
+  void finish_all() {
+    std::set<Sent*> left;
+    {
+      const std::lock_guard guard(lock_);
+      left.swap(sent_);
+    }
+    for (Sent* sent : left)
+      completed(&sent->c, sent);
+  }
+
+ private:
+  std::mutex lock_;
+  std::set<Sent*> sent_;
+};
+
 class CServerDevice : public ServerDevice {
  public:
-  explicit CServerDevice(vdset_server_device* device) : device_(device) {}
+  /// `pulled` null: completions are called.
+  CServerDevice(vdset_server_device* device, Pulled* pulled) : device_(device), pulled_(pulled) {}
   int send(Sent& sent) override {
     sent.c = {};
     sent.c.struct_bytes = sizeof sent.c;
@@ -134,18 +168,26 @@ class CServerDevice : public ServerDevice {
     sent.c.size = sent.size;
     sent.c.position = sent.position;
     sent.c.buffer = sent.buffer;
-    sent.c.completion = completed;
+    sent.c.completion = pulled_ == nullptr ? completed : nullptr;
     sent.c.context = &sent;
-    return vdset_server_device_send_command(device_, &sent.c);
+    if (pulled_ == nullptr) return vdset_server_device_send_command(device_, &sent.c);
+    pulled_->add(sent);
+    const int result = vdset_server_device_send_command(device_, &sent.c);
+    // The answer stands for the callback that is owed; these two owe none.
+    const bool owed = result != ok && result != VDSET_E_INVALID && result != VDSET_E_NOTOPEN;
+    if (owed) pulled_->finish(sent);
+    return result;
   }
   int close() override { return vdset_server_device_close(device_); }
 
  private:
   vdset_server_device* device_;
+  Pulled* pulled_;
 };
 
 class CServer : public Server {
  public:
+  explicit CServer(bool pulls) : pulls_(pulls) {}
   ~CServer() override { close(); }
   int open(const std::string& name, uint64_t buffer_bytes_max) override {
     vdset_join_options options = {};
@@ -182,11 +224,23 @@ class CServer : public Server {
     const int result = vdset_server_open_device(server_, name.c_str(), &opened);
     out = nullptr;
     if (opened == nullptr) return result;
-    devices_.push_back(std::make_unique<CServerDevice>(opened));
+    devices_.push_back(std::make_unique<CServerDevice>(opened, pulls_ ? &pulled_ : nullptr));
     out = devices_.back().get();
     return result;
   }
-  int run_agent() override { return vdset_server_run_completion_agent(server_); }
+  int run_agent() override {
+    if (!pulls_) return vdset_server_run_completion_agent(server_);
+    vdset_server* const server = server_;
+    for (bool first = true;; first = false) {
+      vdset_command* command = nullptr;
+      const int result = vdset_server_next_completion(server, VDSET_INFINITE, &command);
+      if (result == VDSET_E_CLOSE) return ok;
+      // Closed between two calls: the form that stays inside says ABORT.
+      if (result == VDSET_E_NOTOPEN && !first) return VDSET_E_ABORT;
+      if (result != ok) return result;
+      pulled_.finish(*static_cast<Sent*>(command->context));
+    }
+  }
   int allocate(uint8_t*& out, uint32_t size, uint32_t alignment) override {
     void* allocated = nullptr;
     const int result = vdset_server_allocate_buffer(server_, size, alignment, &allocated);
@@ -213,32 +267,37 @@ class CServer : public Server {
   int close() override {
     const int result = vdset_server_close(server_);
     server_ = nullptr;  // After: an agent's thread still asks the open object.
+    if (pulls_) pulled_.finish_all();
     return result;
   }
 
  private:
+  const bool pulls_;
+  Pulled pulled_;
   std::atomic<vdset_server*> server_ = nullptr;
   std::vector<std::unique_ptr<ServerDevice>> devices_;
 };
 
 class CFace : public Face {
  public:
-  const char* name() const override { return "c"; }
+  explicit CFace(bool pulls) : pulls_(pulls) {}
+  const char* name() const override { return pulls_ ? "pull" : "c"; }
   bool is_c() const override { return true; }
   std::unique_ptr<Client> client() override { return std::make_unique<CClient>(); }
-  std::unique_ptr<Server> server() override { return std::make_unique<CServer>(); }
+  std::unique_ptr<Server> server() override { return std::make_unique<CServer>(pulls_); }
   ClientDevice& stray_client_device() override { return client_device_; }
   ServerDevice& stray_server_device() override { return server_device_; }
 
  private:
+  const bool pulls_;
   CClientDevice client_device_{nullptr};
-  CServerDevice server_device_{nullptr};
+  CServerDevice server_device_{nullptr, nullptr};
 };
 
 }  // namespace
 
-std::unique_ptr<Face> make_c_face() {
-  return std::make_unique<CFace>();
+std::unique_ptr<Face> make_c_face(bool pulls) {
+  return std::make_unique<CFace>(pulls);
 }
 
 }  // namespace conformance

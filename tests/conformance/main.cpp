@@ -1,20 +1,23 @@
 // Goal: both faces of the library do what the VDI semantics say, cell by cell. Method: each
 // scenario in a process of its own, once through each face; what it covers is held against the
 // catalog of what must be covered; a gap is a failure.
-// usage: test_conformance [--face c|vdi] [--only PART_OF_A_NAME]
+// usage: test_conformance [--face c|pull|vdi] [--only PART_OF_A_NAME]
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <set>
+#include <thread>
 #include "suite.hpp"
 
 extern char** environ;
@@ -27,6 +30,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int report_descriptor = 3;
 constexpr auto watchdog = std::chrono::seconds(30);
+constexpr unsigned side_by_side = 4;  // They wait more than they work.
 
 struct Outcome {
   int checks = 0;
@@ -135,11 +139,21 @@ class Suite {
       known_.insert(item.section + "\t" + item.text);
       ++sections_[item.section].items;
     }
+    std::vector<Job> jobs;
     for (const std::string& face : faces_) {
       for (std::size_t i = 0; i < all_scenarios().size(); ++i)
         if (only_.empty() || std::strstr(all_scenarios()[i].name, only_.c_str()) != nullptr)
-          run_one(static_cast<int>(i), face);
+          jobs.push_back({static_cast<int>(i), face, {}});
     }
+    std::atomic<std::size_t> next = 0;
+    std::vector<std::jthread> workers;
+    for (unsigned n = 0; n < side_by_side; ++n)
+      workers.emplace_back([&] {
+        for (std::size_t i; (i = next.fetch_add(1)) < jobs.size();)
+          jobs[i].outcome.set_value(Run(jobs[i].index, jobs[i].face).wait());
+      });
+    for (Job& job : jobs)
+      judge(job.index, job.face, job.outcome.get_future().get());
     if (only_.empty()) find_gaps();
   }
   /// Prints the table and the sum. The exit code.
@@ -162,10 +176,14 @@ class Suite {
     std::fflush(stdout);
   }
 
-  void run_one(int index, const std::string& face) {
+  struct Job {
+    int index;
+    std::string face;
+    std::promise<Outcome> outcome;
+  };
+
+  void judge(int index, const std::string& face, const Outcome& outcome) {
     const Scenario& scenario = all_scenarios()[static_cast<std::size_t>(index)];
-    Run run(index, face);
-    const Outcome outcome = run.wait();
     Section& section = sections_[scenario.section];
     if (face == faces_.front()) ++section.scenarios;
     section.checks += outcome.checks;
@@ -273,7 +291,7 @@ int main(int argc, char** argv) {
   if (argc == 4 && std::string(argv[1]) == "--scenario")
     return run_scenario(std::atoi(argv[2]), argv[3]);
   if (argc == 3 && std::string(argv[1]) == "--peer") return run_peer(argv[2]);
-  std::vector<std::string> faces = {"c", "vdi"};
+  std::vector<std::string> faces = {"c", "pull", "vdi"};
   std::string only;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::string(argv[i]) == "--face") faces = {argv[i + 1]};
