@@ -1,10 +1,17 @@
 // tests/conformance/context.cpp: see suite.hpp.
 #include <unistd.h>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include "suite.hpp"
 
 namespace conformance {
+
+int deep_fold() {
+  const char* const text = std::getenv("VDSET_TEST_DEEP");
+  const int fold = text != nullptr ? std::atoi(text) : 1;
+  return fold > 0 ? fold : 1;
+}
 
 std::string code_text(int code) {
   if (code >= 0) return std::to_string(code);

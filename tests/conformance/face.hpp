@@ -1,7 +1,6 @@
 // tests/conformance/face.hpp: the calls of the interface, once, so that each scenario runs through
-// every face of the library: the C ABI, with completions called ("c") and pulled ("pull"), and vdi.h
-// with vdi_server.h ("vdi").
-// Results are the faces' own codes: both have VDI's numbers.
+// every face of the library: the C ABI, with completions called ("c") and pulled ("pull"), and
+// vdi.h with vdi_server.h ("vdi"). Results are the faces' own codes: both have VDI's numbers.
 #pragma once
 #include <vdset.h>
 #include <atomic>

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -156,6 +157,44 @@ class Served {
     in >> d >> i >> code >> bytes;
     return devices_.at(d)->complete(held_.at(i), code, bytes);
   }
+  /// Keeps what is written until CLOSE; tells how much.
+  int store(In&, Out& out) {
+    stored_.clear();
+    const int result = serve([this](const Fetched& command) {
+      if (command.code == VDC_Write)
+        stored_.append(reinterpret_cast<const char*>(command.buffer),
+                       static_cast<std::size_t>(command.size));
+      return devices_.at(0)->complete(command, 0, static_cast<uint32_t>(command.size));
+    });
+    out << ' ' << stored_.size();
+    return result;
+  }
+  /// Gives back what was stored until CLOSE; tells how much. A Read beyond the end is short.
+  int replay(In&, Out& out) {
+    std::size_t at = 0;
+    const int result = serve([&](const Fetched& command) {
+      if (command.code != VDC_Read) return devices_.at(0)->complete(command, 0);
+      const std::size_t asked = static_cast<std::size_t>(command.size);
+      const std::size_t bytes = std::min(asked, stored_.size() - at);
+      std::memcpy(command.buffer, stored_.data() + at, bytes);
+      at += bytes;
+      return devices_.at(0)->complete(command, bytes < asked ? 38 : 0,
+                                      static_cast<uint32_t>(bytes));
+    });
+    out << ' ' << at;
+    return result;
+  }
+  /// Fetches and hands on until CLOSE; else the first code that is not ok.
+  template <class Complete>
+  int serve(Complete complete) {
+    for (;;) {
+      Fetched command;
+      int result = devices_.at(0)->get(infinite, command);
+      if (result == VD_E_CLOSE) return ok;
+      if (result == ok) result = complete(command);
+      if (result != ok) return result;
+    }
+  }
   int fill(In& in, Out&) {
     std::size_t i = 0;
     int byte = 0;
@@ -191,7 +230,10 @@ class Served {
     return client_->abort_because(code, text.c_str());
   }
   int reason(In&, Out& out) { return tell(*client_, out); }
-  int close(In&, Out&) { return client_->close(); }
+  int close(In&, Out&) {
+    devices_.clear();
+    return client_->close();
+  }
 
   // ---- Server
   int server_open(In& in, Out&) {
@@ -276,6 +318,8 @@ class Served {
         {"open", &Served::open},
         {"get", &Served::get},
         {"complete", &Served::complete},
+        {"store", &Served::store},
+        {"replay", &Served::replay},
         {"fill", &Served::fill},
         {"handle", &Served::handle},
         {"map", &Served::map},
@@ -302,6 +346,7 @@ class Served {
   std::unique_ptr<Server> server_ = face_->server();
   std::vector<ClientDevice*> devices_;
   std::vector<Fetched> held_;
+  std::string stored_;
   std::vector<ServerDevice*> server_devices_;
   std::vector<std::unique_ptr<Sent>> sent_;
   std::thread agent_;

@@ -35,6 +35,9 @@ class Context {
   /// A set name that nobody else uses.
   std::string fresh_name();
 
+  /// Words for whoever reads the suite's output.
+  void say(const std::string& words) { tell('M', words); }
+
   void tell(char kind, const std::string& text);
   int checks() const { return checks_; }
 
@@ -75,6 +78,12 @@ std::vector<Scenario> timeout_scenarios();
 std::vector<Scenario> snapshot_scenarios();
 std::vector<Scenario> media_scenarios();
 std::vector<Scenario> quirk_scenarios();
+std::vector<Scenario> round_scenarios();
+
+/// Set in the environment when the long form of a scenario is asked for.
+constexpr const char* deep_variable = "VDSET_CONFORMANCE_DEEP";
+/// N of ./dev test --deep=N, at least 1.
+int deep_fold();
 
 /// The other side of peer.hpp: serves one process's calls until its socket ends.
 int run_peer(const std::string& face_name);

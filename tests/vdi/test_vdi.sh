@@ -98,10 +98,25 @@ compile_layout() {  # compile_layout COMPILER
     -o "$scratch/layout-$1.o"
 }
 
+config() {
+  PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix "$@" sqlvdi
+}
+
 # shellcheck disable=SC2046  # pkg-config's words are meant to be split.
 compile_by_pkg_config() {
-  g++ -std=c++11 "$here/engine.cpp" -o "$scratch/by-pkg-config" -pthread \
-    $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix --cflags --libs sqlvdi)
+  g++ -std=c++11 "$here/engine.cpp" -o "$scratch/by-pkg-config" -pthread $(config --cflags --libs)
+}
+
+# The header as the vendor's sample names it, and in angle brackets.
+# shellcheck disable=SC2046
+sample_by_pkg_config() {
+  grep -q '^#include "vdi.h"$' "$here/published_client.cpp" || return 1
+  sed 's,"\(vdi[a-z]*\.h\)",<\1>,' "$here/published_client.cpp" >"$scratch/angle.cpp"
+  grep -q '^#include <vdi.h>$' "$scratch/angle.cpp" || return 1
+  for source in "$here/published_client.cpp" "$scratch/angle.cpp"; do
+    g++ -std=c++11 "$source" -o "$scratch/sample" $(config --cflags --libs-only-L) \
+      "${vendor_flags[@]}" || return 1
+  done
 }
 
 run() { LD_LIBRARY_PATH=$prefix/lib timeout 60 "$@"; }
@@ -145,6 +160,7 @@ check "the soname has no version" soname_is
 check "the neighbour is found by ORIGIN" runpath_is_origin
 check "no C++ library is needed" needs_no_cxx_library
 check "pkg-config knows sqlvdi" compile_by_pkg_config
+check "pkg-config finds vdi.h, in quotes and in angle brackets" sample_by_pkg_config
 for compiler in g++ "$(first_of clang++-16 clang++)"; do
   check "layouts with $compiler" compile_layout "$compiler"
   check "an object asks for no other names, $compiler" asks_for_no_more \
