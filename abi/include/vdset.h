@@ -184,7 +184,7 @@ struct vdset_set_options {
   uint32_t struct_bytes;
   uint32_t handle_lifetime;      /* VDSET_HANDLES_* */
   uint32_t on_secondary_death;   /* VDSET_DEATH_* */
-  uint32_t queue_depth;          /* commands in flight per device: power of two 8..128; 0 = 16 */
+  uint32_t queue_depth;          /* places for commands per device: power of two 8..128; 0 = 16. See send_command */
   uint32_t data_read_only;       /* 1: clients map the buffers read-only. For backup without prefix zone only */
   uint32_t allowed_gid_set;      /* 1: allowed_gid below counts */
   uint32_t allowed_gid;          /* members may attach, beside own uid and root */
@@ -413,7 +413,7 @@ VDSET_API int32_t vdset_server_close(vdset_server *server);
  * are safe. Read and Write need a buffer of this set and 0 < size <= max_transfer, a multiple of block_bytes.
  * On failure the completion (if any) is called at once, in this thread, with a mapped code, and the VDI code is returned:
  * QUEUE_FULL 1450; IO_ERROR 1117; PROTOCOL 6 (device closed, or no client state yet); ABORT 995. INVALID: not called, nothing happened. Does not
- * block. */
+ * block. Places are used in turn: while the oldest command is under way, queue_depth - 1 later ones find room, finished or not. */
 VDSET_API int32_t vdset_server_device_send_command(vdset_server_device *device, struct vdset_command *command);
 
 /* VDI CloseDevice. The client sees CLOSE after what is queued. With the last device the set ends normally. CLOSE already closed; ABORT. */

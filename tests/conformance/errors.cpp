@@ -40,6 +40,31 @@ void queue_full(Context& context) {
   rig.terminate();
 }
 
+/// The client may complete in any order: while it holds one command, fifteen more come and go. Then
+/// the ring has gone round, and goes on when the one is complete.
+void one_is_held(Context& context) {
+  Rig rig(context);
+  rig.activate();
+  constexpr int depth = 16;
+  for (int round = 0; round < 3; ++round) {
+    Sent held(VDC_Flush), refused(VDC_Flush);
+    rig.send(held);
+    const Fetched old = rig.fetch();
+    for (int i = 1; i < depth; ++i) {
+      Sent other(VDC_Flush);
+      rig.exchange(other);
+    }
+    context.code(rig.server_devices[0]->send(refused), VD_E_QUEUE_FULL, "after a whole round");
+    context.equal(refused.completion, 1450, "the callback");
+    context.code(rig.client_devices[0]->complete(old, 0), ok, "the one that was held");
+    context.equal(held.wait(), 0, "its result");
+    Sent next(VDC_Flush);
+    rig.exchange(next);
+  }
+  rig.terminate();
+  context.cover("8.2", "one held command leaves room for depth - 1");
+}
+
 void protocol_and_abort(Context& context) {
   Rig rig(context, 2);
   rig.activate();
@@ -208,6 +233,7 @@ void close_in_callback(Context& context) {
 
 std::vector<Scenario> error_scenarios() {
   return {{"SendCommand into a full queue", "8.2", queue_full},
+          {"one command is held", "8.2", one_is_held},
           {"SendCommand refused", "8.2", protocol_and_abort},
           {"IO-ERROR", "8.3", io_error},
           {"ClearError fails", "8.3", failing_clear_error},
