@@ -15,6 +15,8 @@ from pathlib import Path
 
 BYTES = {"full": 1 << 30, "quick": 128 << 20, "tiny": 4 << 20}
 ROW_BYTES = 8192
+REPETITIONS = 3
+SECONDS_MAX = 90  # Of a whole run: on a slow disk there are fewer repetitions.
 
 
 def generate(path, size):
@@ -78,13 +80,17 @@ def timed(command, target):
 
 def measure(build, size_name):
     """Yields rows; each repetition begins with another way."""
+    begun = time.monotonic()
     size = BYTES[size_name]
     source = database(build, size)
     target = build / "bench-data" / f"out-{os.getpid()}"
     rows = list(ways(*(shlex.quote(str(path)) for path in (
         build / "bindings" / "cli" / "vdset", source, target))))
     has_sqlite = shutil.which("sqlite3") is not None
-    for repetition in range(3 if size_name != "tiny" else 1):
+    for repetition in range(REPETITIONS if size_name != "tiny" else 1):
+        spent = time.monotonic() - begun
+        if repetition > 0 and spent + spent / repetition > SECONDS_MAX:
+            return
         for row, command in rows[repetition * 2:] + rows[:repetition * 2]:
             if "sqlite3" in row and not has_sqlite:
                 if repetition == 0:

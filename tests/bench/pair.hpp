@@ -20,12 +20,13 @@ inline constexpr std::uint64_t stop_word = ~std::uint64_t{0};
 inline constexpr std::size_t ring_slots = 1024;
 inline constexpr int deep = 64;
 
-/// What one call of Session::run does: `rounds` commands, or as many as fit into `nanoseconds`;
-/// `depth` under way at a time; `pause_ns` before each (depth 1 only). Where `each` is not null it
-/// gets every round trip's time.
+/// What one call of Session::run does: `rounds` commands, or as many as fit into `nanoseconds`,
+/// looking at the clock after `look_every`; `depth` under way at a time; `pause_ns` before each
+/// (depth 1 only). Where `each` is not null it gets every round trip's time.
 struct Job {
   int rounds = 0;
   double nanoseconds = 0;
+  int look_every = 16;
   int depth = 1;
   double pause_ns = 0;
   std::vector<double>* each = nullptr;
@@ -84,7 +85,7 @@ double run_job(const Job& job, Send send, Receive receive) {
     send();
   // Depth commands are under way at every receive but the last ones.
   const double end = start + job.nanoseconds;
-  while (job.nanoseconds > 0 ? done % 16 != 0 || now_ns() < end : done < job.rounds) {
+  while (job.nanoseconds > 0 ? done % job.look_every != 0 || now_ns() < end : done < job.rounds) {
     receive();
     send();
     ++done;
