@@ -1,7 +1,8 @@
 """Plots of a run as SVG, by the standard library alone. Light and dark, no script, no font."""
+import math
 from html import escape
 
-from results import number, size_name
+from results import number
 
 WIDTH = 760
 LABEL = 250
@@ -16,6 +17,12 @@ text { font: 12px sans-serif; fill: #1c2430 } .t { font-weight: 600; font-size: 
 @media (prefers-color-scheme: dark) { text { fill: #e3e8ef } .s { fill: #9aa4b2 }
 .g { stroke: #39414d } svg { background: #161a20 } }
 </style>"""
+
+
+def round_up(value):
+    """The next of 1, 2, 2.5, 5 times a power of ten."""
+    power = 10 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * 0.999)
 
 
 def drawing(height, title, subtitle, body):
@@ -45,14 +52,15 @@ def lines(title, subtitle, series, x_names):
     """Lines from {name: [value or None for each x]}, from zero."""
     left, top, height = 56, 60, 260
     width = WIDTH - left - 24
-    most = max(v for values in series.values() for v in values if v is not None) * 1.05
+    tick = round_up(max(v for values in series.values() for v in values if v is not None) / 4)
+    most = 4 * tick
     step = width / max(1, len(x_names) - 1)
     body = []
     for i in range(5):
         y = top + height - height * i / 4
         body.append(f'<line class="g" x1="{left}" x2="{left + width}" y1="{y:.0f}" y2="{y:.0f}"/>')
         body.append(f'<text class="s" x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">'
-                    f'{number(most * i / 4)}</text>')
+                    f'{tick * i:g}</text>')
     for i, name in enumerate(x_names):
         body.append(f'<text class="s" x="{left + i * step:.0f}" y="{top + height + 18}" '
                     f'text-anchor="middle">{escape(name)}</text>')
@@ -86,7 +94,7 @@ def line_plot(results, bench, wanted, title, subtitle, ratio=False):
     for m in chosen:
         series.setdefault(m.row, [None] * len(xs))[xs.index(m.x)] = \
             m.ratio() if ratio else m.median()
-    return lines(title, subtitle, series, [size_name(x) for x in xs])
+    return lines(title, subtitle, series, [f"{x:.0f}" for x in xs])
 
 
 def bulk_bars(results):

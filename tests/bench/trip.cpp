@@ -7,33 +7,43 @@ namespace bench {
 
 namespace {
 
-constexpr const char* needs_two = "needs two processors";
-
-/// Calls measure(peer) for all peers of these, each repetition from another beginning, so that none
-/// is always first; says once what is absent.
-template <class Wanted, class Measure>
-void alternate(const std::string& bench, int repetitions, Wanted wanted, Measure measure) {
-  std::vector<const Peer*> chosen;
-  for (const Peer& peer : peers()) {
-    if (!wanted(peer)) continue;
-    if (peer.absent.empty())
-      chosen.push_back(&peer);
-    else
-      emit_absent(bench, peer.name, peer.absent);
-  }
-  for (int repetition = 0; repetition < repetitions; ++repetition) {
-    const std::size_t from = static_cast<std::size_t>(repetition) % chosen.size();
-    std::rotate(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(from), chosen.end());
-    for (const Peer* const peer : chosen)
-      measure(*peer, repetition);
-  }
+bool any_peer(const Peer&) {
+  return true;
+}
+bool sleeps(const Peer& peer) {
+  return peer.way == Way::sleeps;
+}
+bool polls(const Peer& peer) {
+  return peer.way == Way::polls;
+}
+bool streams(const Peer& peer) {
+  return peer.depth_max == deep;
 }
 
-bool refuse_one_processor(const std::string& bench) {
-  if (processors().two()) return false;
+using Wanted = bool (*)(const Peer&);
+
+/// Says which of these peers this bench has no figure for, and why; where there is but one
+/// processor and two are needed, all of them. Whether anything can be measured.
+bool say_absent(const std::string& bench, Wanted wanted, bool needs_two) {
+  const bool refused = needs_two && !processors().two();
   for (const Peer& peer : peers())
-    emit_absent(bench, peer.name, needs_two);
-  return true;
+    if (wanted(peer) && (refused || !peer.absent.empty()))
+      emit_absent(bench, peer.name, refused ? "needs two processors" : peer.absent);
+  return !refused;
+}
+
+/// Calls measure(peer, repetition) for all of these peers, each repetition from another beginning,
+/// so that none is always first.
+template <class Measure>
+void alternate(int repetitions, Wanted wanted, Measure measure) {
+  std::vector<const Peer*> chosen;
+  for (const Peer& peer : peers())
+    if (wanted(peer) && peer.absent.empty()) chosen.push_back(&peer);
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
+    for (const Peer* const peer : chosen)
+      measure(*peer, repetition);
+    std::rotate(chosen.begin(), chosen.begin() + 1, chosen.end());
+  }
 }
 
 void add_quantiles(Sample& sample, std::vector<double>& each) {
@@ -68,12 +78,13 @@ void warm_up(Session& session, int rounds) {
 }  // namespace
 
 void bench_trip(Size size) {
-  if (refuse_one_processor("trip")) return;
-  const auto measure = [size](const Peer& peer, int repetition) {
-    const bool polls = peer.way == Way::polls;
+  say_absent("waiting", sleeps, true);
+  say_absent("sleeping", sleeps, true);
+  if (!say_absent("trip", polls, true)) return;
+  alternate(repetitions(size, 11), any_peer, [size](const Peer& peer, int repetition) {
     const double ping = ping_pong(apart());
     const auto session = peer.open(apart(), 1);
-    warm_up(*session, scaled(size, polls ? 5000 : 500, 50));
+    warm_up(*session, scaled(size, polls(peer) ? 5000 : 500, 50));
     const auto report = [&](const char* bench, int rounds, double pause_ns) {
       Sample sample = trips(*session, rounds, pause_ns);
       sample.bench = bench;
@@ -82,7 +93,7 @@ void bench_trip(Size size) {
       sample.repetition = repetition;
       emit(sample);
     };
-    if (polls) {
+    if (polls(peer)) {
       report("trip", scaled(size, 40'000, 200), 0);
     } else {
       // Longer than any spinning: both halves are asleep when the command comes.
@@ -91,8 +102,7 @@ void bench_trip(Size size) {
       constexpr int repetitions_max = 5;  // Most of it is pause.
       if (repetition < repetitions_max) report("sleeping", scaled(size, 1000, 20), pause_ns);
     }
-  };
-  alternate("trip", repetitions(size, 11), [](const Peer&) { return true; }, measure);
+  });
 }
 
 // ---- Both halves on one processor. ----
@@ -111,6 +121,7 @@ void count_slow_starts(const std::string& name, int starts, int trips_each) {
   std::vector<double> medians;
   for (int start = 0; start < starts; ++start) {
     const auto session = peer_named(name).open(together(), 1);
+    warm_up(*session, trips_each);
     std::vector<double> each;
     Job job;
     job.rounds = trips_each;
@@ -170,8 +181,8 @@ int hog(const std::vector<std::string>& words) {
 }
 
 void bench_one_processor(Size size) {
-  const auto sleeps = [](const Peer& peer) { return peer.way == Way::sleeps; };
-  alternate("one-processor", repetitions(size, 7), sleeps, [size](const Peer& peer, int i) {
+  say_absent("one-processor", sleeps, false);
+  alternate(repetitions(size, 7), sleeps, [size](const Peer& peer, int i) {
     const auto session = peer.open(together(), 1);
     warm_up(*session, scaled(size, 500, 20));
     Sample sample = trips(*session, scaled(size, 5000, 50), 0);
@@ -182,16 +193,16 @@ void bench_one_processor(Size size) {
   });
   for (const char* const name : {"vdset, waiting", "bare futex"})
     count_slow_starts(name, scaled(size, 1000, 5), 50);
-  const auto judged = [](const Peer& peer) {
+  const Wanted judged = [](const Peer& peer) {
     return peer.name == "vdset, waiting" || peer.name == "bare futex" || peer.name == "pipe";
   };
   const double slice_ns = (size == Size::tiny ? 20 : size == Size::quick ? 60 : 200) * 1e6;
-  alternate("load, one processor", repetitions(size, 3), judged, [&](const Peer& peer, int i) {
+  alternate(repetitions(size, 3), judged, [&](const Peer& peer, int i) {
     share_under_load(peer, together(), "load, one processor", slice_ns, i);
   });
-  if (refuse_one_processor("load, two processors")) return;
+  if (!say_absent("load, two processors", judged, true)) return;
   const Placement ordinary{processors().first, processors().second, false};
-  alternate("load, two processors", repetitions(size, 3), judged, [&](const Peer& peer, int i) {
+  alternate(repetitions(size, 3), judged, [&](const Peer& peer, int i) {
     share_under_load(peer, ordinary, "load, two processors", slice_ns, i);
   });
 }
@@ -199,9 +210,8 @@ void bench_one_processor(Size size) {
 // ---- A stream: so many commands under way at a time. ----
 
 void bench_stream(Size size) {
-  if (refuse_one_processor("stream")) return;
-  const auto streams = [](const Peer& peer) { return peer.depth_max == deep; };
-  alternate("stream", repetitions(size, 7), streams, [size](const Peer& peer, int repetition) {
+  if (!say_absent("stream", streams, true)) return;
+  alternate(repetitions(size, 7), streams, [size](const Peer& peer, int repetition) {
     const double ping = ping_pong(apart());
     const auto session = peer.open(apart(), deep);
     warm_up(*session, scaled(size, 5000, 50));
