@@ -16,13 +16,12 @@ constexpr int depth = 4;  // Commands under way on each device, VDI's own number
 constexpr int bulk_buffers = 256;  // In all, from four devices on.
 constexpr std::uint32_t bulk_bytes = 65536;
 
-Sample sample_of(const char* row, int devices, int repetition, double ping) {
+Sample sample_of(const char* bench, const char* row, const char* unit, int devices) {
   Sample sample;
-  sample.bench = "devices";
+  sample.bench = bench;
   sample.row = row;
+  sample.unit = unit;
   sample.x = devices;
-  sample.repetition = repetition;
-  sample.ping = ping;
   return sample;
 }
 
@@ -36,8 +35,9 @@ void measure_commands(const char* row, RigPlan plan, int repetition, double nano
   job.depth = plan.buffers;
   const auto run = [&] { return run_job(job, [&] { rig.send(); }, [&] { rig.receive(); }); };
   run();
-  Sample sample = sample_of(row, plan.devices, repetition, ping);
-  sample.unit = "M commands/s";
+  Sample sample = sample_of("devices", row, "M commands/s", plan.devices);
+  sample.repetition = repetition;
+  sample.ping = ping;
   sample.value = 1e3 / run();
   emit(sample);
 }
@@ -56,8 +56,9 @@ void measure_bytes(RigPlan plan, int repetition, double nanoseconds) {
   job.depth = plan.buffers;
   const auto run = [&] { return run_job(job, [&] { rig.send(); }, [&] { rig.receive(); }); };
   run();
-  Sample sample = sample_of("64 KiB read, a thread each", plan.devices, repetition, ping);
-  sample.unit = "GiB/s";
+  Sample sample = sample_of("devices", "64 KiB read, a thread each", "GiB/s", plan.devices);
+  sample.repetition = repetition;
+  sample.ping = ping;
   sample.value = bulk_bytes / (1024.0 * 1024.0 * 1024.0) / run() * 1e9;
   emit(sample);
 }
@@ -188,11 +189,7 @@ void bench_idle(Size size) {
   const Use client_after = client_use();
   set.end();
   const auto report = [&](const char* row, const char* unit, double value) {
-    Sample sample;
-    sample.bench = "idle";
-    sample.row = row;
-    sample.unit = unit;
-    sample.x = devices;
+    Sample sample = sample_of("idle", row, unit, devices);
     sample.value = value;
     emit(sample);
   };
