@@ -80,10 +80,10 @@ class Results:
 
 
 def number(value):
-    """Three significant digits, no exponent."""
+    """Three significant digits, no exponent; whole numbers as they are."""
     if value is None:
         return ""
-    if value == 0 or abs(value) >= 100:
+    if value == int(value) or abs(value) >= 100:
         return f"{value:.0f}"
     digits = 2 if abs(value) < 10 else 1
     return f"{value:.{digits if abs(value) >= 0.1 else 4}f}"
