@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include "pair.hpp"
 
 namespace bench {
@@ -189,16 +191,19 @@ struct Eventfd {
 /// POSIX queues are descriptors on Linux, with calls of their own.
 class QueuePair {
  public:
+  /// A queue without a name, or -1: not every system has them.
+  static int open() {
+    const std::string name = "/vdset-bench-" + std::to_string(getpid());
+    mq_attr attributes{};
+    attributes.mq_maxmsg = 10;
+    attributes.mq_msgsize = sizeof(Item);
+    const int queue = mq_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, 0600, &attributes);
+    if (queue >= 0) mq_unlink(name.c_str());
+    return queue;
+  }
   static void prepare(Ends& ends) {
     for (int way = 0; way < 2; ++way) {
-      const std::string name = "/vdset-bench-" + std::to_string(getpid());
-      mq_attr attributes{};
-      attributes.mq_maxmsg = 10;
-      attributes.mq_msgsize = sizeof(Item);
-      const int queue = static_cast<int>(
-          must_call(mq_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, 0600, &attributes),
-                    "mq_open"));
-      mq_unlink(name.c_str());
+      const int queue = static_cast<int>(must_call(open(), "mq_open"));
       fcntl(queue, F_SETFD, 0);  // The C library closes them on exec.
       ends.descriptors.push_back(queue);
     }
@@ -234,6 +239,9 @@ void add_plain_peers(std::vector<Peer>& all) {
   all.push_back(make_peer<DescriptorPair<Stream>>("unix stream", Way::sleeps, deep));
   all.push_back(make_peer<DescriptorPair<Packets>>("unix seqpacket", Way::sleeps, few));
   all.push_back(make_peer<QueuePair>("POSIX mq", Way::sleeps, few));
+  const int queue = QueuePair::open();
+  if (queue < 0) all.back().absent = std::string("mq_open: ") + std::strerror(errno);
+  if (queue >= 0) mq_close(queue);
 }
 
 }  // namespace bench
