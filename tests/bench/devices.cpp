@@ -2,6 +2,7 @@
 // while nothing happens.
 #include <sys/resource.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include "pair.hpp"
@@ -25,21 +26,27 @@ Sample sample_of(const char* bench, const char* row, const char* unit, int devic
   return sample;
 }
 
-/// Commands per second of all devices together.
-void measure_commands(const char* row, RigPlan plan, int repetition, double nanoseconds) {
-  const double ping = ping_pong(apart());
-  plan.buffers = plan.devices * depth;
+/// One sample with every buffer of the plan under way; value() of ns per command.
+template <class Value>
+void measure(const char* row, const char* unit, const RigPlan& plan, int repetition,
+             double nanoseconds, Value value) {
+  Sample sample = sample_of("devices", row, unit, plan.devices);
+  sample.repetition = repetition;
+  sample.ping = ping_pong(apart());
   Rig rig(plan);
   Job job;
   job.nanoseconds = nanoseconds;
   job.depth = plan.buffers;
   const auto run = [&] { return run_job(job, [&] { rig.send(); }, [&] { rig.receive(); }); };
   run();
-  Sample sample = sample_of("devices", row, "M commands/s", plan.devices);
-  sample.repetition = repetition;
-  sample.ping = ping;
-  sample.value = 1e3 / run();
+  sample.value = value(run());
   emit(sample);
+}
+
+/// Commands per second of all devices together.
+void measure_commands(const char* row, RigPlan plan, int repetition, double nanoseconds) {
+  plan.buffers = plan.devices * depth;
+  measure(row, "M commands/s", plan, repetition, nanoseconds, [](double ns) { return 1e3 / ns; });
 }
 
 /// The same buffers in all, every byte read, spread over so many devices.
@@ -49,18 +56,8 @@ void measure_bytes(RigPlan plan, int repetition, double nanoseconds) {
   plan.queue_depth = queue_depth_for(each);
   plan.buffer_bytes = bulk_bytes;
   plan.client_reads = true;
-  const double ping = ping_pong(apart());
-  Rig rig(plan);
-  Job job;
-  job.nanoseconds = nanoseconds;
-  job.depth = plan.buffers;
-  const auto run = [&] { return run_job(job, [&] { rig.send(); }, [&] { rig.receive(); }); };
-  run();
-  Sample sample = sample_of("devices", "64 KiB read, a thread each", "GiB/s", plan.devices);
-  sample.repetition = repetition;
-  sample.ping = ping;
-  sample.value = bulk_bytes / (1024.0 * 1024.0 * 1024.0) / run() * 1e9;
-  emit(sample);
+  measure("64 KiB read, a thread each", "GiB/s", plan, repetition, nanoseconds,
+          [](double ns) { return bulk_bytes / (1024.0 * 1024.0 * 1024.0) / ns * 1e9; });
 }
 
 }  // namespace
