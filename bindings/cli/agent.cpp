@@ -92,6 +92,12 @@ JoinedSet::JoinedSet(const std::string& name) {
   if (result != VDSET_OK) fail_in_child(result, "cannot join the set", name);
 }
 
+bool JoinedSet::is_aborted() const {
+  vdset_abort_reason reason = {};
+  reason.struct_bytes = sizeof reason;
+  return vdset_set_get_abort_reason(set_, &reason) == VDSET_OK;
+}
+
 JoinedSet::~JoinedSet() {
   vdset_set_close(set_);
 }
@@ -108,18 +114,21 @@ int run_secondary(const Arguments& arguments) {
   // The file is this process's only without a worker.
   const bool owns_file = task.tape.is_backup && task.link_descriptor < 0;
   begin_child("vdset-device", owns_file ? task.tape.path : "");
-  return run_child_role([&](ControlSender& control) {
-    const JoinedSet set(set_name);
-    try {
-      vdset_device* device = open_device(set.get(), task);
-      control.done(serve_device(set.get(), device, task));
-    } catch (const Failure& failure) {
-      if (!hands_over) throw;
-      // Closing the set would fail the commands that were fetched; dying hands them over.
-      control.failure(failure);
-      ::_exit(static_cast<int>(failure.code()));
-    }
-  });
+  return run_child_role(
+      [&](ControlSender& control) {
+        const JoinedSet set(set_name);
+        try {
+          vdset_device* device = open_device(set.get(), task);
+          control.done(serve_device(set.get(), device, task));
+        } catch (const Failure& failure) {
+          if (!hands_over) throw;
+          // Closing the set would fail the commands that were fetched; dying hands them over.
+          if (set.is_aborted()) remove_own_file();
+          control.failure(failure);
+          ::_exit(static_cast<int>(failure.code()));
+        }
+      },
+      hands_over);
 }
 
 }  // namespace cli

@@ -32,6 +32,8 @@ class JoinedSet {
   JoinedSet(const JoinedSet&) = delete;
   JoinedSet& operator=(const JoinedSet&) = delete;
   vdset_set* get() const { return set_; }
+  /// Nobody can go on with it.
+  bool is_aborted() const;
 
  private:
   vdset_set* set_ = nullptr;

@@ -48,7 +48,7 @@ constexpr int parked_descriptor_min = 16;  // Out of the way of the descriptors 
 char path_to_remove_at_end[4096];
 
 void remove_and_exit(int) {
-  if (path_to_remove_at_end[0] != '\0') ::unlink(path_to_remove_at_end);
+  remove_own_file();
   ::_exit(static_cast<int>(ExitCode::aborted));
 }
 
@@ -118,6 +118,10 @@ SocketPair make_socket_pair() {
     fail_errno(errno, "cannot make a socket pair", "socketpair");
   }
   return {Descriptor(numbers[0]), Descriptor(numbers[1])};
+}
+
+void remove_own_file() {
+  if (path_to_remove_at_end[0] != '\0') ::unlink(path_to_remove_at_end);
 }
 
 void begin_child(const char* process_name, const std::string& path_to_remove) {

@@ -59,4 +59,8 @@ SocketPair make_socket_pair();
 /// In a child: its name in ps, and the file to remove if the parent's death ends it.
 void begin_child(const char* process_name, const std::string& path_to_remove);
 
+/// In a child that fails: removes that file now. The parent does so, too, unless it was killed;
+/// then the set's abort may end this process before the signal of its parent's death arrives.
+void remove_own_file();
+
 }  // namespace cli

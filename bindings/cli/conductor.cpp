@@ -162,6 +162,7 @@ ChildSpec device_spec(const ConductorPlan& plan, std::uint32_t index, bool is_re
   tape.is_resumed = is_resumed;
   tape.put(spec.arguments);
   spec.arguments.set("set", plan.engine.set_name).set("device", index);
+  spec.arguments.set("hands_over", plan.hands_over ? 1 : 0);
   spec.device_index = static_cast<int>(index);
   return spec;
 }
@@ -185,7 +186,6 @@ void Conductor::start_secondary(std::uint32_t index, bool is_resumed, const Desc
   spec.role = "secondary";
   spec.arguments.set("has_worker", link != nullptr ? 1 : 0);
   spec.arguments.set("is_reopened", is_resumed ? 1 : 0);
-  spec.arguments.set("hands_over", plan_.hands_over ? 1 : 0);
   spec.link_descriptor = link != nullptr ? link->number() : -1;
   children_.push_back(start_child(std::move(spec)));
 }

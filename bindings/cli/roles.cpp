@@ -3,20 +3,24 @@
 
 #include <exception>
 
+#include "child.hpp"
+
 namespace cli {
 
-int run_child_role(const std::function<void(ControlSender&)>& body) {
+int run_child_role(const std::function<void(ControlSender&)>& body, bool keeps_file) {
   ControlSender control(control_descriptor);
+  const auto end = [&](const Failure& failure) {
+    if (!keeps_file) remove_own_file();
+    control.failure(failure);
+    return static_cast<int>(failure.code());
+  };
   try {
     body(control);
     return static_cast<int>(ExitCode::ok);
   } catch (const Failure& failure) {
-    control.failure(failure);
-    return static_cast<int>(failure.code());
+    return end(failure);
   } catch (const std::exception& error) {
-    const Failure failure(ExitCode::internal, std::string("unexpected: vdset; ") + error.what());
-    control.failure(failure);
-    return static_cast<int>(failure.code());
+    return end(Failure(ExitCode::internal, std::string("unexpected: vdset; ") + error.what()));
   }
 }
 

@@ -69,15 +69,21 @@ Counts serve_link(vdset_set* set, DeviceTape& tape, ControlSender& control) {
 
 int run_worker(const Arguments& arguments) {
   const TapeOptions options = TapeOptions::from(arguments);
+  const bool hands_over = arguments.flag("hands_over");
   begin_child("vdset-worker", options.is_backup ? options.path : "");
-  return run_child_role([&](ControlSender& control) {
-    const JoinedSet set(arguments.text("set"));
-    DeviceTape tape(options);
-    Counts counts = serve_link(set.get(), tape, control);
-    if (tape.failure()) throw *tape.failure();
-    tape.put_counts(counts);
-    control.done(counts);
-  });
+  return run_child_role(
+      [&](ControlSender& control) {
+        const JoinedSet set(arguments.text("set"));
+        DeviceTape tape(options);
+        Counts counts = serve_link(set.get(), tape, control);
+        if (tape.failure()) throw *tape.failure();
+        // The fetcher ended early. In a set that hands over its successor may need the file.
+        const bool may_go_on = hands_over && !set.is_aborted();
+        if (!tape.is_finished() && !may_go_on) remove_own_file();
+        tape.put_counts(counts);
+        control.done(counts);
+      },
+      hands_over);
 }
 
 }  // namespace cli
