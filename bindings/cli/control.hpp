@@ -42,17 +42,28 @@ struct ControlMessage {
   char text[512] = {};
 };
 
+/// What an engine tells whoever runs it; any of its threads may.
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+  /// How many bytes there are to be moved. `writers_go_on`: during a backup, of its database.
+  virtual void plan(std::uint64_t bytes, bool writers_go_on) = 0;
+  virtual void note(std::string_view text) = 0;
+  virtual void progress(std::uint64_t bytes) = 0;
+  virtual void done(const Counts& counts) = 0;
+};
+
 /// The child's end.
-class ControlSender {
+class ControlSender final : public EngineObserver {
  public:
   explicit ControlSender(int descriptor) : descriptor_(descriptor) {}
-  void plan(std::uint64_t bytes, bool writers_go_on);
-  void note(std::string_view text);
+  void plan(std::uint64_t bytes, bool writers_go_on) override;
+  void note(std::string_view text) override;
   /// Drops the message when the parent is busy.
-  void progress(std::uint64_t bytes);
+  void progress(std::uint64_t bytes) override;
   void failure(const Failure& failure);
   /// Measures memory now: the set must still be open.
-  void done(const Counts& counts);
+  void done(const Counts& counts) override;
 
  private:
   void send(const ControlMessage& message, int flags);

@@ -11,8 +11,7 @@
 #include <memory>
 
 #include "child.hpp"
-#include "control.hpp"
-#include "engine_set.hpp"
+#include "engine_backup.hpp"
 #include "roles.hpp"
 #include "snapshot.hpp"
 #include "stream.hpp"
@@ -23,9 +22,10 @@ namespace {
 
 constexpr auto progress_interval = std::chrono::milliseconds(100);
 
-/// A buffer being filled, or filled and waiting for a device.
+/// A buffer being filled, or filled and waiting for a device, or for its successor there.
 struct FilledBlock {
   Slot* slot = nullptr;
+  BlockKind kind = BlockKind::data;
   std::uint64_t sequence = 0;
   std::uint64_t database_offset = 0;
   std::uint32_t payload_bytes = 0;
@@ -33,36 +33,49 @@ struct FilledBlock {
 
 class BackupEngine {
  public:
-  BackupEngine(const Arguments& arguments, ControlSender& control)
-      : control_(control),
-        snapshot_(arguments.text("source")),
-        devices_(EngineOptions::from(arguments).devices_count),
-        set_(EngineOptions::from(arguments), VDSET_FEATURE_WRITE_MEDIA) {
+  BackupEngine(const BackupJob& job, EngineObserver& observer)
+      : job_(job),
+        observer_(observer),
+        snapshot_(job.source),
+        devices_(job.options.devices_count),
+        set_(job.options, VDSET_FEATURE_WRITE_MEDIA) {
     for (Slot& slot : set_.slots())
       free_.push_back(&slot);
+    under_way_max_ = choose_under_way_max();
+    if (job_.describe) make_descriptions();
   }
 
-  Counts run();
+  void run();
 
  private:
   struct Device {
     std::uint32_t outstanding = 0;
+    // The device's own thread alone.
     std::uint64_t blocks_count = 0;
+    std::uint64_t sent_bytes = 0;
+    FilledBlock held;  // Waits for its successor. Without a slot: none.
+    // All threads.
     bool is_waiting = false;
     std::condition_variable changed;
     Slot bare;  // For commands without a buffer.
   };
 
+  std::uint32_t choose_under_way_max() const;
+  void make_descriptions();
   // The reader.
   void read_snapshot();
   bool write_page(std::uint64_t offset, ByteSpan page);
   bool begin_block(std::uint64_t offset);
   void end_block();
+  void wake_taker();
   void report_progress();
   // The devices' threads.
   void run_device(std::uint32_t index);
   bool next_block(std::uint32_t index, FilledBlock& out);
-  void send_block(std::uint32_t index, const FilledBlock& block);
+  void pass_block(std::uint32_t index, const FilledBlock& block);
+  void send_block(std::uint32_t index, const FilledBlock& block, std::uint32_t next_bytes);
+  void send_buffer(std::uint32_t index, Slot& slot, BlockHeader& header);
+  std::uint32_t stored_bytes_of(const FilledBlock& block) const;
   void wait_for_totals();
   void send_trailer(std::uint32_t index);
   void send_bare(std::uint32_t index, std::uint32_t code);
@@ -73,7 +86,8 @@ class BackupEngine {
   void on_completion(Slot& slot);
   void wake_all();
 
-  ControlSender& control_;
+  const BackupJob& job_;
+  EngineObserver& observer_;
   Snapshot snapshot_;
   std::mutex mutex_;  // Guards everything below, except what the reader alone uses.
   std::condition_variable free_changed_;
@@ -82,6 +96,7 @@ class BackupEngine {
   std::deque<FilledBlock> filled_;
   std::vector<Device> devices_;
   std::uint32_t devices_sending_ = 0;
+  std::uint32_t under_way_max_ = in_flight_max;  // Per device.
   bool is_read_ = false;
   // The reader's own.
   FilledBlock current_;
@@ -92,8 +107,27 @@ class BackupEngine {
   EngineSet set_;
 };
 
-Counts BackupEngine::run() {
-  control_.plan(snapshot_.database_bytes(), snapshot_.writers_go_on());
+/// Where blocks wait for their successors, no device may take the buffers that another needs for
+/// its next two: a client of one thread may wait for just that device.
+std::uint32_t BackupEngine::choose_under_way_max() const {
+  if (!job_.names_next) return in_flight_max;
+  const std::uint32_t share = (set_.options().buffers_count - 1) / set_.options().devices_count;
+  return std::clamp<std::uint32_t>(share, 2, in_flight_max + 1) - 1;
+}
+
+/// Before the reader can take their buffers.
+void BackupEngine::make_descriptions() {
+  const std::vector<std::uint8_t> description = job_.describe(snapshot_);
+  for (Device& device : devices_) {
+    device.held = {take_free(), BlockKind::description, 0, 0,
+                   static_cast<std::uint32_t>(description.size())};
+    std::memcpy(device.held.slot->buffer + block_header_bytes, description.data(),
+                description.size());
+  }
+}
+
+void BackupEngine::run() {
+  observer_.plan(snapshot_.database_bytes(), snapshot_.writers_go_on());
   set_.start([this](Slot& slot) { on_completion(slot); }, [this] { wake_all(); });
   devices_sending_ = set_.options().devices_count;
   std::vector<std::thread> threads;
@@ -107,9 +141,8 @@ Counts BackupEngine::run() {
   Counts counts;
   counts.payload_bytes = payload_bytes_;
   counts.commands = set_.commands_count();
-  control_.progress(payload_bytes_);
-  control_.done(counts);
-  return counts;
+  observer_.progress(payload_bytes_);
+  observer_.done(counts);
 }
 
 void BackupEngine::read_snapshot() {
@@ -149,7 +182,7 @@ bool BackupEngine::write_page(std::uint64_t offset, ByteSpan page) {
 bool BackupEngine::begin_block(std::uint64_t offset) {
   Slot* slot = take_free();
   if (slot == nullptr) return false;
-  current_ = {slot, next_sequence_++, offset, 0};
+  current_ = {slot, BlockKind::data, next_sequence_++, offset, 0};
   return true;
 }
 
@@ -158,21 +191,26 @@ void BackupEngine::end_block() {
   {
     const std::lock_guard lock(mutex_);
     filled_.push_back(current_);
-    for (Device& device : devices_) {
-      if (!device.is_waiting || device.outstanding >= in_flight_max) continue;
-      device.changed.notify_one();
-      break;
-    }
+    wake_taker();
   }
   current_ = {};
   report_progress();
+}
+
+/// Wakes a device that can take the next filled block. Under the mutex.
+void BackupEngine::wake_taker() {
+  for (Device& device : devices_) {
+    if (!device.is_waiting || device.outstanding >= under_way_max_) continue;
+    device.changed.notify_one();
+    return;
+  }
 }
 
 void BackupEngine::report_progress() {
   const auto now = std::chrono::steady_clock::now();
   if (now - reported_at_ < progress_interval) return;
   reported_at_ = now;
-  control_.progress(payload_bytes_);
+  observer_.progress(payload_bytes_);
 }
 
 Slot* BackupEngine::take_free() {
@@ -187,7 +225,12 @@ Slot* BackupEngine::take_free() {
 void BackupEngine::run_device(std::uint32_t index) {
   FilledBlock block;
   while (next_block(index, block))
-    send_block(index, block);
+    pass_block(index, block);
+  FilledBlock& held = devices_[index].held;
+  if (held.slot != nullptr && !set_.is_stopped()) {
+    const FilledBlock trailer = {nullptr, BlockKind::trailer, 0, 0, 0};
+    send_block(index, held, job_.names_next ? stored_bytes_of(trailer) : 0);
+  }
   wait_for_totals();
   if (set_.is_stopped()) return;
   send_trailer(index);
@@ -203,14 +246,14 @@ bool BackupEngine::next_block(std::uint32_t index, FilledBlock& out) {
   device.changed.wait(lock, [&] {
     if (set_.is_stopped()) return true;
     if (filled_.empty()) return is_read_;
-    return device.outstanding < in_flight_max;
+    return device.outstanding < under_way_max_;
   });
   device.is_waiting = false;
   if (set_.is_stopped() || filled_.empty()) return false;
   out = filled_.front();
   filled_.pop_front();
-  device.outstanding += 1;
-  device.blocks_count += 1;
+  // This device may have been woken for several, and not be able to take them all.
+  if (!filled_.empty()) wake_taker();
   return true;
 }
 
@@ -225,27 +268,47 @@ BlockHeader BackupEngine::header_for(std::uint32_t index) const {
   return header;
 }
 
-/// Pads the block, sums it up and puts its header before it. Returns the whole length.
-std::uint32_t seal_block(BlockHeader& header, std::uint8_t* buffer) {
-  const std::uint64_t used_bytes = block_header_bytes + header.payload_bytes;
-  header.stored_bytes = static_cast<std::uint32_t>(round_up(used_bytes, header.block_bytes));
-  std::memset(buffer + used_bytes, 0, header.stored_bytes - used_bytes);
-  header.checksum =
-      checksum_of({buffer + block_header_bytes, header.stored_bytes - block_header_bytes});
-  encode_block_header(header,
-                      std::span<std::uint8_t, block_header_bytes>(buffer, block_header_bytes));
-  return header.stored_bytes;
+std::uint32_t BackupEngine::stored_bytes_of(const FilledBlock& block) const {
+  return static_cast<std::uint32_t>(
+      round_up(block_header_bytes + block.payload_bytes, set_.options().block_bytes));
 }
 
-void BackupEngine::send_block(std::uint32_t index, const FilledBlock& block) {
+/// Sends it, or the one that has been waiting for it.
+void BackupEngine::pass_block(std::uint32_t index, const FilledBlock& block) {
+  FilledBlock& held = devices_[index].held;
+  if (!job_.names_next) {
+    if (held.slot != nullptr) send_block(index, held, 0);
+    held = {};
+    send_block(index, block, 0);
+    return;
+  }
+  if (held.slot != nullptr) send_block(index, held, stored_bytes_of(block));
+  held = block;
+}
+
+void BackupEngine::send_block(std::uint32_t index, const FilledBlock& block,
+                              std::uint32_t next_bytes) {
+  Device& device = devices_[index];
   BlockHeader header = header_for(index);
-  header.kind = BlockKind::data;
+  header.kind = block.kind;
   header.sequence = block.sequence;
   header.database_offset = block.database_offset;
   header.payload_bytes = block.payload_bytes;
-  header.device_blocks = devices_[index].blocks_count - 1;
-  const std::uint32_t stored_bytes = seal_block(header, block.slot->buffer);
-  set_.send(*block.slot, index, VDSET_COMMAND_WRITE, stored_bytes);
+  header.device_blocks = device.blocks_count;
+  header.next_bytes = next_bytes;
+  if (block.kind == BlockKind::data) device.blocks_count += 1;
+  send_buffer(index, *block.slot, header);
+}
+
+void BackupEngine::send_buffer(std::uint32_t index, Slot& slot, BlockHeader& header) {
+  Device& device = devices_[index];
+  const std::uint32_t stored_bytes = seal_block(header, slot.buffer);
+  {
+    const std::lock_guard lock(mutex_);
+    device.outstanding += 1;
+  }
+  set_.send(slot, index, VDSET_COMMAND_WRITE, stored_bytes, device.sent_bytes);
+  device.sent_bytes += stored_bytes;
 }
 
 void BackupEngine::wait_for_totals() {
@@ -263,12 +326,7 @@ void BackupEngine::send_trailer(std::uint32_t index) {
   header.sequence = next_sequence_;
   header.device_blocks = devices_[index].blocks_count;
   header.set_payload_bytes = payload_bytes_;
-  const std::uint32_t stored_bytes = seal_block(header, slot->buffer);
-  {
-    const std::lock_guard lock(mutex_);
-    devices_[index].outstanding += 1;
-  }
-  set_.send(*slot, index, VDSET_COMMAND_WRITE, stored_bytes);
+  send_buffer(index, *slot, header);
   wait_idle(index);
 }
 
@@ -305,7 +363,8 @@ void BackupEngine::on_completion(Slot& slot) {
   if (code == VDSET_SUCCESS && !is_short) return;
   const std::string what = code != VDSET_SUCCESS ? fmt::format("answered code {}", code)
                                                  : std::string("wrote less than it was given");
-  set_.stop(Failure(ExitCode::aborted,
+  set_.stop_after_answer(
+      slot, Failure(ExitCode::aborted,
                     fmt::format("device {} {}: command {}; look at the process that serves it",
                                 slot.device_index, what, slot.command.code),
                     Cause::consequence));
@@ -321,11 +380,17 @@ void BackupEngine::wake_all() {
 
 }  // namespace
 
+void serve_backup(const BackupJob& job, EngineObserver& observer) {
+  BackupEngine(job, observer).run();
+}
+
 int run_engine_backup(const Arguments& arguments) {
   begin_child("vdset-engine", "");
   return run_child_role([&](ControlSender& control) {
-    BackupEngine engine(arguments, control);
-    engine.run();
+    BackupJob job;
+    job.source = arguments.text("source");
+    job.options = EngineOptions::from(arguments);
+    serve_backup(job, control);
   });
 }
 

@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace cli {
 
 std::string device_name(const std::string& set_name, std::uint32_t device_index) {
@@ -27,23 +29,19 @@ void EngineOptions::put(Arguments& arguments) const {
 }
 
 EngineSet::EngineSet(const EngineOptions& options, std::uint32_t media_feature)
-    : options_(options) {
-  vdset_join_options join = {};
-  join.struct_bytes = sizeof join;
-  const std::int32_t result = vdset_server_open(options_.set_name.c_str(), &join, &server_);
-  if (result != VDSET_OK) fail_in_child(result, "cannot open the set", options_.set_name);
+    : options_(options), server_(options.server) {
+  if (server_ == nullptr) {
+    vdset_join_options join = {};
+    join.struct_bytes = sizeof join;
+    const std::int32_t result = vdset_server_open(options_.set_name.c_str(), &join, &server_);
+    if (result != VDSET_OK) fail_in_child(result, "cannot open the set", options_.set_name);
+  }
   try {
     configure(media_feature);
     make_slots();
-    for (std::uint32_t i = 0; i < options_.devices_count; ++i) {
-      const std::string name = device_name(options_.set_name, i);
-      vdset_server_device* device = nullptr;
-      const std::int32_t opened = vdset_server_open_device(server_, name.c_str(), &device);
-      if (opened != VDSET_OK) fail_vdset(opened, "cannot open the device", name);
-      devices_.push_back(device);
-    }
+    open_devices();
   } catch (...) {
-    vdset_server_close(server_);
+    if (options_.server == nullptr) vdset_server_close(server_);
     throw;
   }
 }
@@ -54,7 +52,21 @@ EngineSet::~EngineSet() {
     vdset_server_signal_abort(server_, 0, "the engine gave up");
     agent_.join();
   }
-  vdset_server_close(server_);
+  if (options_.server == nullptr) vdset_server_close(server_);
+}
+
+std::string EngineSet::name_of(std::uint32_t device_index) const {
+  if (!options_.device_names.empty()) return options_.device_names[device_index];
+  return device_name(options_.set_name, device_index);
+}
+
+void EngineSet::open_devices() {
+  for (std::uint32_t i = 0; i < options_.devices_count; ++i) {
+    vdset_server_device* device = nullptr;
+    const std::int32_t result = vdset_server_open_device(server_, name_of(i).c_str(), &device);
+    if (result != VDSET_OK) fail_vdset(result, "cannot open the device", name_of(i));
+    devices_.push_back(device);
+  }
 }
 
 void EngineSet::configure(std::uint32_t media_feature) {
@@ -72,20 +84,31 @@ void EngineSet::configure(std::uint32_t media_feature) {
   vdset_base_configuration base = {};
   base.struct_bytes = sizeof base;
   base.features = wish.features | media_feature;
-  sends_complete_ = (wish.features & VDSET_FEATURE_REQUEST_COMPLETE) != 0 &&
+  features_ = wish.features;
+  sends_complete_ = options_.offers_complete &&
+                    (wish.features & VDSET_FEATURE_REQUEST_COMPLETE) != 0 &&
                     media_feature == VDSET_FEATURE_WRITE_MEDIA;
   if (sends_complete_) base.features |= VDSET_FEATURE_COMPLETE_ENABLED;
   base.block_bytes = options_.block_bytes;
   base.max_transfer_bytes = options_.max_transfer_bytes;
   result = vdset_server_begin_configuration(server_, &base);
   if (result != VDSET_OK) fail_vdset(result, "cannot configure the set", options_.set_name);
-  result =
-      vdset_server_request_buffers(server_, options_.max_transfer_bytes, 0, options_.buffers_count);
-  if (result == VDSET_OK) result = vdset_server_end_configuration(server_);
-  if (result != VDSET_OK) {
-    const std::string where =
-        fmt::format("{} buffers of {} bytes", options_.buffers_count, options_.max_transfer_bytes);
-    fail_vdset(result, "cannot get the buffers", where);
+  get_buffers();
+}
+
+void EngineSet::get_buffers() {
+  std::uint32_t& count = options_.buffers_count;
+  for (;;) {
+    std::int32_t result =
+        vdset_server_request_buffers(server_, options_.max_transfer_bytes, 0, count);
+    if (result == VDSET_OK) result = vdset_server_end_configuration(server_);
+    if (result == VDSET_OK) return;
+    const bool may_shrink = options_.buffers_min != 0 && count > options_.buffers_min;
+    if (result != VDSET_E_MEMORY || !may_shrink) {
+      fail_vdset(result, "cannot get the buffers",
+                 fmt::format("{} buffers of {} bytes", count, options_.max_transfer_bytes));
+    }
+    count = std::max(count / 2, options_.buffers_min);
   }
 }
 
@@ -121,13 +144,16 @@ void EngineSet::run_agent() {
 }
 
 bool EngineSet::send(Slot& slot, std::uint32_t device_index, std::uint32_t code,
-                     std::uint32_t size_bytes) {
+                     std::uint32_t size_bytes, std::uint64_t position) {
   slot.device_index = device_index;
   slot.is_done = false;
   slot.command = {};
   slot.command.struct_bytes = sizeof slot.command;
   slot.command.code = code;
   slot.command.size = static_cast<std::int32_t>(size_bytes);
+  if ((features_ & VDSET_FEATURE_RANDOM_ACCESS) != 0) {
+    slot.command.position = static_cast<std::int64_t>(position);
+  }
   slot.command.buffer = size_bytes > 0 ? slot.buffer : nullptr;
   slot.command.completion = &EngineSet::complete;
   slot.command.context = this;
@@ -153,24 +179,43 @@ void EngineSet::complete(vdset_command* command, void* context) {
 void EngineSet::close_device(std::uint32_t device_index) {
   const std::int32_t result = vdset_server_device_close(devices_[device_index]);
   if (result != VDSET_OK) {
-    fail_vdset(result, "cannot close the device", device_name(options_.set_name, device_index));
+    fail_vdset(result, "cannot close the device", name_of(device_index));
   }
 }
 
+/// True for the first of all.
+bool EngineSet::record(const Failure& failure) {
+  const std::lock_guard lock(failure_mutex_);
+  const bool is_first = !failure_;
+  if (is_first || failure.cause() < failure_->cause()) failure_ = failure;
+  return is_first;
+}
+
 void EngineSet::stop(const Failure& failure) {
-  bool is_first = false;
-  {
-    const std::lock_guard lock(failure_mutex_);
-    is_first = !failure_;
-    if (is_first || failure.cause() < failure_->cause()) failure_ = failure;
-  }
+  const bool is_first = record(failure);
   stopped_.store(true);
-  if (is_first)
+  // In order, an abort may still have to follow what a bad answer began.
+  if (is_first || options_.closes_in_order)
     vdset_server_signal_abort(server_, static_cast<int>(failure.code()), failure.what());
   if (on_stop_) on_stop_();
 }
 
+void EngineSet::stop_after_answer(const Slot& slot, const Failure& failure) {
+  if (options_.on_bad_answer) options_.on_bad_answer(slot);
+  if (!options_.closes_in_order) {
+    stop(failure);
+    return;
+  }
+  record(failure);
+  stopped_.store(true);
+  if (on_stop_) on_stop_();
+}
+
 void EngineSet::finish() {
+  // Devices of a set that was wound up in order are still open; after an abort this does nothing.
+  for (vdset_server_device* device : devices_) {
+    if (is_stopped()) vdset_server_device_close(device);
+  }
   if (agent_.joinable()) agent_.join();
   const std::lock_guard lock(failure_mutex_);
   if (failure_) throw *failure_;

@@ -34,12 +34,24 @@ struct Slot {
 
 struct EngineOptions {
   std::string set_name;
+  std::vector<std::string> device_names;  // Empty: device_name().
   Uuid backup;
   std::uint32_t devices_count = 0;
   std::uint32_t block_bytes = 0;
   std::uint32_t max_transfer_bytes = 0;
   std::uint32_t buffers_count = 0;
+  /// When memory is short, so many buffers will do. 0: none but all.
+  std::uint32_t buffers_min = 0;
+  /// Opened already, and closed by whoever opened it. NULL: opened here, by set_name.
+  vdset_server* server = nullptr;
+  /// After a bad answer the devices are closed, and what is under way ends first; else the set is
+  /// aborted.
+  bool closes_in_order = false;
+  bool offers_complete = true;  // False: no Complete, even to a client that asks for it.
+  /// Called for every command that did not succeed. Must not throw.
+  std::function<void(const Slot&)> on_bad_answer;
 
+  /// Across processes: what is common to `vdset backup` and `vdset restore`.
   static EngineOptions from(const Arguments& arguments);
   void put(Arguments& arguments) const;
 };
@@ -64,16 +76,21 @@ class EngineSet {
 
   const EngineOptions& options() const { return options_; }
   bool sends_complete() const { return sends_complete_; }
+  /// The client's, as it asked for them.
+  std::uint32_t features() const { return features_; }
   /// One per buffer.
   std::vector<Slot>& slots() { return slots_; }
 
   /// Sends `slot`'s command. False when the set is stopped; the completion hook is called in any
-  /// case.
-  bool send(Slot& slot, std::uint32_t device_index, std::uint32_t code, std::uint32_t size_bytes);
+  /// case. `position`: where a Read or Write stands in its device; disk-like clients are told.
+  bool send(Slot& slot, std::uint32_t device_index, std::uint32_t code, std::uint32_t size_bytes,
+            std::uint64_t position = 0);
   void close_device(std::uint32_t device_index);
 
   /// Records the first (and best explained) failure and aborts the set. Any thread.
   void stop(const Failure& failure);
+  /// Records it and winds up as the options say. Any thread, the completion hook included.
+  void stop_after_answer(const Slot& slot, const Failure& failure);
   bool is_stopped() const { return stopped_.load(); }
 
   /// Waits for the completion agent. Throws the failure, if there was one. All threads that send
@@ -85,13 +102,18 @@ class EngineSet {
  private:
   static void complete(vdset_command* command, void* context);
   void configure(std::uint32_t media_feature);
+  void get_buffers();
   void make_slots();
+  void open_devices();
+  bool record(const Failure& failure);
+  std::string name_of(std::uint32_t device_index) const;
   void run_agent();
 
   EngineOptions options_;
   vdset_server* server_ = nullptr;
   std::vector<vdset_server_device*> devices_;
   std::vector<Slot> slots_;
+  std::uint32_t features_ = 0;
   bool sends_complete_ = false;
   OnCompletion on_completion_;
   OnStop on_stop_;

@@ -16,7 +16,7 @@ namespace offset {  // Of the fields of a block header, in bytes.
 constexpr int magic = 0, version = 8, kind = 12, backup = 16, device_index = 32, device_count = 36,
               sequence = 40, database_offset = 48, payload_bytes = 56, stored_bytes = 60,
               database_bytes = 64, page_bytes = 72, block_bytes = 76, device_blocks = 80,
-              set_payload_bytes = 88, checksum = 96, header_checksum = 120;
+              set_payload_bytes = 88, checksum = 96, next_bytes = 104, header_checksum = 120;
 }  // namespace offset
 
 const char* judge_geometry(const BlockHeader& h) {
@@ -33,12 +33,19 @@ const char* judge_geometry(const BlockHeader& h) {
   if (h.payload_bytes > h.stored_bytes - block_header_bytes) return "payload longer than its block";
   if (h.stored_bytes - block_header_bytes - h.payload_bytes >= h.block_bytes)
     return "padding too long";
+  if (h.next_bytes > transfer_bytes_max || h.next_bytes % h.block_bytes != 0) {
+    return "next length out of range";
+  }
   return nullptr;
 }
 
 const char* judge_contents(const BlockHeader& h) {
   if (h.kind == BlockKind::trailer) {
     if (h.payload_bytes != 0 || h.database_offset != 0) return "a trailer with payload";
+    if (h.next_bytes != 0) return "a trailer with a successor";
+  } else if (h.kind == BlockKind::description) {
+    if (h.stored_bytes != description_block_bytes) return "description length out of range";
+    if (h.database_offset != 0 || h.set_payload_bytes != 0) return "a description with data";
   } else {
     if (h.payload_bytes == 0) return "a data block without payload";
     if (h.set_payload_bytes != 0) return "a data block with totals";
@@ -52,6 +59,7 @@ const char* judge_contents(const BlockHeader& h) {
   }
   if (h.database_bytes % h.page_bytes != 0) return "database size is not whole pages";
   if (h.database_bytes > static_cast<std::uint64_t>(INT64_MAX)) return "database size out of range";
+  if (h.kind == BlockKind::description) return nullptr;
   if (h.database_offset > h.database_bytes ||
       h.payload_bytes > h.database_bytes - h.database_offset) {
     return "payload beyond the end of the database";
@@ -86,7 +94,19 @@ void encode_block_header(const BlockHeader& h, std::span<std::uint8_t, block_hea
   put_u64(at + offset::device_blocks, h.device_blocks);
   put_u64(at + offset::set_payload_bytes, h.set_payload_bytes);
   put_u64(at + offset::checksum, h.checksum);
+  put_u32(at + offset::next_bytes, h.next_bytes);
   put_u64(at + offset::header_checksum, checksum_of({at, offset::header_checksum}));
+}
+
+std::uint32_t seal_block(BlockHeader& header, std::uint8_t* buffer) {
+  const std::uint64_t used_bytes = block_header_bytes + header.payload_bytes;
+  header.stored_bytes = static_cast<std::uint32_t>(round_up(used_bytes, header.block_bytes));
+  std::memset(buffer + used_bytes, 0, header.stored_bytes - used_bytes);
+  header.checksum =
+      checksum_of({buffer + block_header_bytes, header.stored_bytes - block_header_bytes});
+  encode_block_header(header,
+                      std::span<std::uint8_t, block_header_bytes>(buffer, block_header_bytes));
+  return header.stored_bytes;
 }
 
 std::string decode_block_header(std::span<const std::uint8_t, block_header_bytes> bytes,
@@ -101,7 +121,7 @@ std::string decode_block_header(std::span<const std::uint8_t, block_header_bytes
     return fmt::format("stream version {}, this vdset reads {}", version, stream_version);
   }
   const std::uint32_t kind = get_u32(at + offset::kind);
-  if (kind != 1 && kind != 2) return "unknown block kind";
+  if (kind < 1 || kind > 3) return "unknown block kind";
   BlockHeader h;
   h.kind = static_cast<BlockKind>(kind);
   std::memcpy(h.backup.bytes.data(), at + offset::backup, h.backup.bytes.size());
@@ -117,6 +137,7 @@ std::string decode_block_header(std::span<const std::uint8_t, block_header_bytes
   h.device_blocks = get_u64(at + offset::device_blocks);
   h.set_payload_bytes = get_u64(at + offset::set_payload_bytes);
   h.checksum = get_u64(at + offset::checksum);
+  h.next_bytes = get_u32(at + offset::next_bytes);
   if (const char* wrong = judge_geometry(h)) return wrong;
   if (const char* wrong = judge_contents(h)) return wrong;
   out = h;
@@ -124,11 +145,13 @@ std::string decode_block_header(std::span<const std::uint8_t, block_header_bytes
 }
 
 BlockParser::BlockParser(std::uint32_t device_index, std::uint32_t device_count,
-                         HeaderSink on_header, PayloadSink on_payload)
+                         HeaderSink on_header, PayloadSink on_payload,
+                         DescriptionSink on_description)
     : device_index_(device_index),
       device_count_(device_count),
       on_header_(std::move(on_header)),
-      on_payload_(std::move(on_payload)) {}
+      on_payload_(std::move(on_payload)),
+      on_description_(std::move(on_description)) {}
 
 void BlockParser::fail_damaged(const std::string& what) const {
   fail(ExitCode::damaged, what,
@@ -156,6 +179,10 @@ void BlockParser::begin_block() {
   BlockHeader header;
   const std::string wrong = decode_block_header(head_, header);
   if (!wrong.empty()) fail_damaged(wrong);
+  if (device_index_ == any_device) {
+    device_index_ = header.device_index;
+    device_count_ = header.device_count;
+  }
   judge_order(header);
   if (!has_first_) first_ = header;
   has_first_ = true;
@@ -177,6 +204,10 @@ void BlockParser::judge_order(const BlockHeader& header) const {
     fail_damaged("sequence numbers run backwards");
   }
   if (!has_first_) return;
+  if (header.kind == BlockKind::description) fail_damaged("a description in the middle");
+  if (block_.next_bytes != 0 && header.stored_bytes != block_.next_bytes) {
+    fail_damaged("not the block that was announced");
+  }
   if (header.backup != first_.backup) fail_damaged("a block of another backup");
   if (header.database_bytes != first_.database_bytes || header.page_bytes != first_.page_bytes) {
     fail_damaged("the database's size changes");
@@ -189,9 +220,13 @@ ByteSpan BlockParser::take_body(ByteSpan bytes) {
       std::min<std::size_t>(bytes.size(), body_bytes - body_taken_bytes_);
   checksum_.add(bytes.first(taken_bytes));
   if (body_taken_bytes_ < block_.payload_bytes) {
-    const std::size_t payload_bytes =
-        std::min<std::size_t>(taken_bytes, block_.payload_bytes - body_taken_bytes_);
-    on_payload_(block_.database_offset + body_taken_bytes_, bytes.first(payload_bytes));
+    const ByteSpan payload = bytes.first(
+        std::min<std::size_t>(taken_bytes, block_.payload_bytes - body_taken_bytes_));
+    if (block_.kind != BlockKind::description) {
+      on_payload_(block_.database_offset + body_taken_bytes_, payload);
+    } else if (on_description_) {
+      on_description_(payload);
+    }
   }
   body_taken_bytes_ += static_cast<std::uint32_t>(taken_bytes);
   if (body_taken_bytes_ == body_bytes) end_block();
@@ -206,10 +241,21 @@ void BlockParser::end_block() {
     finished_ = true;
     return;
   }
+  if (block_.kind == BlockKind::description) {
+    described_ = true;
+    return;
+  }
   summary_.blocks_count += 1;
   summary_.payload_bytes += block_.payload_bytes;
   summary_.sequence_fingerprint += sequence_hash(block_.sequence);
   sequence_next_min_ = block_.sequence + 1;
+}
+
+std::uint32_t BlockParser::known_bytes() const {
+  if (finished_) return 0;
+  if (in_body_) return block_.stored_bytes - block_header_bytes - body_taken_bytes_;
+  const std::uint32_t block_bytes = has_first_ ? block_.next_bytes : description_block_bytes;
+  return block_bytes - std::min(block_bytes, head_filled_bytes_);
 }
 
 void BlockParser::expect_end() const {

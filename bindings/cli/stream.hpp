@@ -21,8 +21,13 @@ inline constexpr std::uint32_t page_bytes_min = 512;
 inline constexpr std::uint32_t page_bytes_max = 65536;
 inline constexpr std::uint32_t devices_count_max = 64;
 static_assert(block_header_bytes < block_bytes_min, "a trailer fits into the smallest block");
+// Whole blocks of any size, and no longer than any set's largest transfer: the first Read of a
+// device can ask for a description before anything is known of the stream.
+inline constexpr std::uint32_t description_block_bytes = 65536;
+inline constexpr std::uint32_t description_payload_bytes =
+    description_block_bytes - block_header_bytes;
 
-enum class BlockKind : std::uint32_t { data = 1, trailer = 2 };
+enum class BlockKind : std::uint32_t { data = 1, trailer = 2, description = 3 };
 
 /// One block's head, decoded. docs/stream.md has the offsets.
 struct BlockHeader {
@@ -40,10 +45,14 @@ struct BlockHeader {
   std::uint64_t device_blocks = 0;      // Data blocks of this device before this block.
   std::uint64_t set_payload_bytes = 0;  // Trailer: payload of all data blocks of the set.
   std::uint64_t checksum = 0;           // Of everything after the header, padding included.
+  std::uint32_t next_bytes = 0;         // Length of the device's next block; 0: not said, or none.
 };
 
 void encode_block_header(const BlockHeader& header,
                          std::span<std::uint8_t, block_header_bytes> out);
+
+/// Pads the block, sums it up and puts its header before it. Returns the whole length.
+std::uint32_t seal_block(BlockHeader& header, std::uint8_t* buffer);
 
 /// Empty when `bytes` is a header that can be believed, else what is wrong with it.
 std::string decode_block_header(std::span<const std::uint8_t, block_header_bytes> bytes,
@@ -64,15 +73,25 @@ class BlockParser {
  public:
   using HeaderSink = std::function<void(const BlockHeader&)>;
   using PayloadSink = std::function<void(std::uint64_t database_offset, ByteSpan)>;
+  using DescriptionSink = std::function<void(ByteSpan)>;
+  static constexpr std::uint32_t any_device = 0xFFFFFFFF;
 
+  /// `device_index` any_device: whatever the first block says that it is, of however many.
   BlockParser(std::uint32_t device_index, std::uint32_t device_count, HeaderSink on_header,
-              PayloadSink on_payload);
+              PayloadSink on_payload, DescriptionSink on_description = {});
 
   /// Throws Failure (damaged) at the first byte that proves damage.
   void feed(ByteSpan bytes);
 
   /// True when the trailer has been read and checked.
   bool is_finished() const { return finished_; }
+
+  /// True when the description has been read and checked.
+  bool is_described() const { return described_; }
+
+  /// How many bytes come next for certain: the rest of the block, or the whole next one. 0 when the
+  /// stream does not say, or is finished.
+  std::uint32_t known_bytes() const;
 
   /// Throws when the stream may not end here.
   void expect_end() const;
@@ -91,12 +110,14 @@ class BlockParser {
   std::uint32_t device_count_;
   HeaderSink on_header_;
   PayloadSink on_payload_;
+  DescriptionSink on_description_;
   std::uint8_t head_[block_header_bytes] = {};
   std::uint32_t head_filled_bytes_ = 0;
   BlockHeader block_;
   bool in_body_ = false;
   bool has_first_ = false;
   bool finished_ = false;
+  bool described_ = false;
   std::uint32_t body_taken_bytes_ = 0;
   std::uint64_t sequence_next_min_ = 0;
   BlockHeader first_;
