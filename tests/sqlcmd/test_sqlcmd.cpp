@@ -1,0 +1,495 @@
+// tests/sqlcmd/test_sqlcmd.cpp: sqlcmd as a client meets it: whole round trips through real
+// processes, and every way in which they may fail. Times are not asserted; a watchdog ends a hang.
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "client.hpp"
+
+using namespace sqlcmd_test;
+
+namespace {
+
+/// "VIRTUAL_DEVICE = 'x', VIRTUAL_DEVICE = 'x1'..."
+std::string devices(const std::string& set_name, std::uint32_t count) {
+  std::string text;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    text += (i > 0 ? ", " : "") + std::string("VIRTUAL_DEVICE = '") + set_name +
+            (i > 0 ? std::to_string(i) : "") + "'";
+  }
+  return text;
+}
+
+ClientPlan plan_for(const std::string& set_name, std::uint32_t count, const std::string& before,
+                    const std::string& after) {
+  ClientPlan plan;
+  plan.set_name = set_name;
+  plan.devices_count = count;
+  plan.statement = before + " " + devices(set_name, count) + " " + after;
+  return plan;
+}
+
+ClientPlan backup_plan(std::uint32_t count, const std::string& with = "") {
+  return plan_for("{set-b}", count, "BACKUP DATABASE [shop] TO", with);
+}
+
+ClientPlan restore_plan(std::uint32_t count, const std::string& with = "") {
+  return plan_for("{set-r}", count, "RESTORE DATABASE [copy] FROM", with);
+}
+
+Media backed_up(std::uint32_t count, const std::string& with = "") {
+  Media media;
+  const Outcome outcome = run_client(backup_plan(count, with), media);
+  REQUIRE_MESSAGE(outcome.exit_code == 0, outcome.output);
+  return media;
+}
+
+void check_failed(const Outcome& outcome, std::initializer_list<int> numbers) {
+  CHECK_MESSAGE(outcome.exit_code == 1, outcome.output);
+  CHECK_MESSAGE(outcome.has_messages(numbers), outcome.output);
+}
+
+std::size_t files_in(const std::string& directory) {
+  const std::filesystem::directory_iterator begin(directory);
+  return static_cast<std::size_t>(std::distance(begin, std::filesystem::directory_iterator()));
+}
+
+}  // namespace
+
+TEST_CASE("the published sample: one device, FORMAT and REPLACE, a megabyte per transfer") {
+  const Place place;
+  make_database(place.database("shop"), 6000, "delete");
+  Media media;
+  const Outcome backup = run_client(backup_plan(1, "WITH FORMAT, MAXTRANSFERSIZE=1048576"), media);
+  CHECK_MESSAGE(backup.exit_code == 0, backup.output);
+  CHECK(backup.has("successfully processed"));
+  CHECK(backup.config.max_transfer_bytes == 1048576);
+  CHECK(backup.config.block_bytes == 512);
+  CHECK((backup.config.features & VDSET_FEATURE_WRITE_MEDIA) != 0);
+  CHECK(backup.devices[0].end == VDSET_E_CLOSE);
+  CHECK(backup.closed == VDSET_OK);
+  CHECK(backup.devices[0].commands.back() == VDSET_COMMAND_FLUSH);
+  const Outcome restore =
+      run_client(restore_plan(1, "WITH REPLACE, MAXTRANSFERSIZE=1048576"), media);
+  CHECK_MESSAGE(restore.exit_code == 0, restore.output);
+  CHECK(restore.devices[0].end == VDSET_E_CLOSE);
+  CHECK(restore.devices[0].reads_at_end == 0);
+  CHECK(restore.devices[0].read_bytes == media[0].size());
+  CHECK(content_of(place.database("copy")) == content_of(place.database("shop")));
+  CHECK(files_in(place.directory() + "/databases") == 2);
+}
+
+TEST_CASE("four devices; a write-ahead log; STATS; other sizes when restored; any order") {
+  const Place place;
+  make_database(place.database("shop"), 6000, "wal");
+  const Media media = backed_up(4, "WITH STATS = 25, MAXTRANSFERSIZE = 131072, BUFFERCOUNT = 7");
+  const std::string wanted = content_of(place.database("shop"));
+  for (const char* with : {"", "WITH MAXTRANSFERSIZE = 4194304, REPLACE, STATS",
+                           "WITH MAXTRANSFERSIZE = 65536, REPLACE, BUFFERCOUNT = 1"}) {
+    CAPTURE(with);
+    Media turned = {media[2], media[0], media[3], media[1]};
+    const Outcome restore = run_client(restore_plan(4, with), turned);
+    CHECK_MESSAGE(restore.exit_code == 0, restore.output);
+    for (const DeviceOutcome& device : restore.devices)
+      CHECK(device.reads_at_end == 0);
+    CHECK(content_of(place.database("copy")) == wanted);
+  }
+}
+
+TEST_CASE("64 devices") {
+  const Place place;
+  make_database(place.database("shop"), 3000, "delete");
+  Media media = backed_up(64);
+  const Outcome restore = run_client(restore_plan(64), media);
+  CHECK_MESSAGE(restore.exit_code == 0, restore.output);
+  CHECK(content_of(place.database("copy")) == content_of(place.database("shop")));
+}
+
+TEST_CASE("an empty file is a database too") {
+  const Place place;
+  std::ofstream(place.database("shop")).flush();
+  Media media = backed_up(2);
+  const Outcome restore = run_client(restore_plan(2), media);
+  CHECK_MESSAGE(restore.exit_code == 0, restore.output);
+  CHECK(std::filesystem::file_size(place.database("copy")) == 0);
+}
+
+TEST_CASE("clients' ways: junk, polling, short reads, Complete, positions") {
+  const Place place;
+  make_database(place.database("shop"), 2000, "delete");
+  const std::string wanted = content_of(place.database("shop"));
+  ClientPlan backup = backup_plan(2, "WITH BLOCKSIZE=65536, BUFFERCOUNT=10, MAXTRANSFERSIZE=65536");
+  ClientPlan restore = restore_plan(2, "WITH REPLACE, BLOCKSIZE=65536, MAXTRANSFERSIZE=65536");
+  SUBCASE("junk in unused fields") {
+    backup.writes_junk = restore.writes_junk = true;
+  }
+  SUBCASE("polling") {
+    backup.polls = restore.polls = true;
+  }
+  SUBCASE("RequestComplete in both directions") {
+    backup.features = restore.features = VDSET_FEATURE_REQUEST_COMPLETE;
+  }
+  SUBCASE("one thread that serves the devices in turn, with the fewest buffers") {
+    backup = backup_plan(2, "WITH BUFFERCOUNT = 1");
+    restore = restore_plan(2, "WITH REPLACE, BUFFERCOUNT = 1");
+    backup.in_turn = restore.in_turn = true;
+  }
+  SUBCASE("disk-like: positions are honoured") {
+    backup.features = restore.features = VDSET_FEATURE_LIKE_DISK;
+  }
+  SUBCASE("tape-like") {
+    backup.features = restore.features = VDSET_FEATURE_LIKE_TAPE;
+  }
+  SUBCASE("the end with a code of its own") {
+    restore.reports_eof = true;
+  }
+  SUBCASE("short reads with success") {
+    backup = backup_plan(2, "WITH MAXTRANSFERSIZE=65536");
+    restore = restore_plan(2, "WITH REPLACE");
+    restore.read_limit = 10007;
+  }
+  Media media;
+  const Outcome made = run_client(backup, media);
+  CHECK_MESSAGE(made.exit_code == 0, made.output);
+  const bool asks = (backup.features & VDSET_FEATURE_REQUEST_COMPLETE) != 0;
+  CHECK(((made.config.features & VDSET_FEATURE_COMPLETE_ENABLED) != 0) == asks);
+  CHECK(made.devices[1].commands.back() ==
+        static_cast<std::uint32_t>(asks ? VDSET_COMMAND_COMPLETE : VDSET_COMMAND_FLUSH));
+  const Outcome taken = run_client(restore, media);
+  CHECK_MESSAGE(taken.exit_code == 0, taken.output);
+  CHECK((taken.config.features & VDSET_FEATURE_COMPLETE_ENABLED) == 0);
+  CHECK(content_of(place.database("copy")) == wanted);
+}
+
+TEST_CASE("Reads are as long as the Writes were: chunked stores work") {
+  const Place place;
+  make_database(place.database("shop"), 3000, "delete");
+  std::vector<std::int32_t> writes;
+  std::vector<std::int32_t> reads;
+  ClientPlan backup = backup_plan(1, "WITH MAXTRANSFERSIZE = 262144");
+  backup.quirk = [&](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
+    if (command.code == VDSET_COMMAND_WRITE) writes.push_back(command.size);
+    return {};
+  };
+  Media media;
+  CHECK(run_client(backup, media).exit_code == 0);
+  ClientPlan restore = restore_plan(1, "WITH MAXTRANSFERSIZE = 1048576");
+  restore.quirk = [&](std::uint32_t, const vdset_command& command,
+                      Media&) -> std::optional<Answer> {
+    if (command.code == VDSET_COMMAND_READ) reads.push_back(command.size);
+    return {};
+  };
+  CHECK(run_client(restore, media).exit_code == 0);
+  CHECK(reads == writes);
+}
+
+TEST_CASE("a client that fails a backup: the statement says who and why") {
+  const Place place;
+  make_database(place.database("shop"), 4000, "delete");
+  ClientPlan plan = backup_plan(2);
+  plan.arguments = "-r";
+  std::uint32_t wanted_command = VDSET_COMMAND_WRITE;
+  Answer answer;
+  bool only_the_second = true;
+  plan.quirk = [&](std::uint32_t device, const vdset_command& command,
+                   Media&) -> std::optional<Answer> {
+    const bool is_it = command.code == wanted_command && (device == 1 || !only_the_second);
+    return is_it ? std::optional<Answer>(answer) : std::nullopt;
+  };
+  Media media;
+  SUBCASE("disk full, then an orderly end") {
+    answer.code = VDSET_ERROR_DISK_FULL;
+    const Outcome outcome = run_client(plan, media);
+    check_failed(outcome, {3202, 3013});
+    CHECK(outcome.has("Error: 18210"));
+    CHECK(outcome.has("write failure on backup device '{set-b}1'. Operating system error 112("));
+    CHECK(outcome.devices[0].end == VDSET_E_CLOSE);
+    CHECK(outcome.devices[1].end == VDSET_E_CLOSE);
+    CHECK(outcome.closed == VDSET_OK);
+  }
+  SUBCASE("fewer bytes than given") {
+    answer.bytes = 512;
+    check_failed(run_client(plan, media), {3202, 3013});
+  }
+  SUBCASE("Flush fails") {
+    wanted_command = VDSET_COMMAND_FLUSH;
+    answer.code = VDSET_ERROR_WRITE_FAULT;
+    check_failed(run_client(plan, media), {3271, 3013});
+  }
+  SUBCASE("Complete fails") {
+    plan.features = VDSET_FEATURE_REQUEST_COMPLETE;
+    wanted_command = VDSET_COMMAND_COMPLETE;
+    answer.code = VDSET_ERROR_WRITE_FAULT;
+    check_failed(run_client(plan, media), {3271, 3013});
+  }
+  SUBCASE("an error and SignalAbort") {
+    answer.code = VDSET_ERROR_DISK_FULL;
+    answer.aborts = true;
+    // Whichever the server sees first: the answer, or the abort that carries the same code.
+    const Outcome outcome = run_client(plan, media);
+    check_failed(outcome, {3013});
+    CHECK((outcome.has_messages({3202}) || outcome.has_messages({3271})));
+    CHECK(outcome.has("112"));
+  }
+  SUBCASE("SignalAbort alone") {
+    answer.code = VDSET_ERROR_OPERATION_ABORTED;
+    answer.aborts = true;
+    const Outcome outcome = run_client(plan, media);
+    check_failed(outcome, {3271, 3013});
+    CHECK(outcome.has("995("));
+  }
+  SUBCASE("Close without a word") {
+    answer.ends_client = true;
+    only_the_second = false;
+    const Outcome outcome = run_client(plan, media);
+    check_failed(outcome, {3271, 3013});
+    CHECK_MESSAGE(outcome.has("the client (process "), outcome.output);
+    // Closing or leaving, whichever the server sees first.
+    CHECK_MESSAGE((outcome.has("closed") || outcome.has("left")), outcome.output);
+    CHECK(outcome.closed == VDSET_E_OPEN);
+  }
+}
+
+TEST_CASE("a client that fails a restore") {
+  const Place place;
+  make_database(place.database("shop"), 4000, "delete");
+  Media media = backed_up(2);
+  ClientPlan plan = restore_plan(2, "WITH REPLACE");
+  SUBCASE("a read error") {
+    plan.quirk = [&](std::uint32_t device, const vdset_command&, Media&) -> std::optional<Answer> {
+      if (device == 0) return {};
+      return Answer{VDSET_ERROR_READ_FAULT, 0, 0, false, false};
+    };
+    check_failed(run_client(plan, media), {3203, 3013});
+  }
+  SUBCASE("the end comes too early") {
+    media[1].resize(media[1].size() / 2);
+    check_failed(run_client(plan, media), {3208, 3013});
+  }
+  SUBCASE("nothing at all") {
+    media[0].clear();
+    check_failed(run_client(plan, media), {3208, 3013});
+  }
+  SUBCASE("a flipped bit") {
+    media[1][media[1].size() - 5000] ^= 1;
+    check_failed(run_client(plan, media), {3241, 3013});
+  }
+  SUBCASE("something else") {
+    media[0].assign(media[0].size(), 7);
+    check_failed(run_client(plan, media), {3242, 3013});
+  }
+  SUBCASE("one part twice") {
+    media[1] = media[0];
+    check_failed(run_client(plan, media), {3227, 3013});
+  }
+  SUBCASE("parts of two backups") {
+    media[1] = backed_up(2)[1];
+    check_failed(run_client(plan, media), {3258, 3013});
+  }
+  SUBCASE("too few parts") {
+    plan = restore_plan(1);
+    check_failed(run_client(plan, media), {3132, 3013});
+  }
+  SUBCASE("a greater BLOCKSIZE than the backup's") {
+    plan = restore_plan(2, "WITH BLOCKSIZE = 4096");
+    check_failed(run_client(plan, media), {3285, 3013});
+  }
+  CHECK(!std::filesystem::exists(place.database("copy")));
+  CHECK(files_in(place.directory() + "/databases") == 1);
+}
+
+TEST_CASE("refusals reach a client that already waits, with the reason") {
+  const Place place;
+  make_database(place.database("shop"), 100, "delete");
+  Media media;
+  ClientPlan plan = backup_plan(1);
+  int expected = 0;
+  SUBCASE("no such database") {
+    plan.statement = "BACKUP DATABASE nix TO VIRTUAL_DEVICE='{set-b}'";
+    expected = 50001;
+  }
+  SUBCASE("a name that leaves the directory") {
+    plan.statement = "BACKUP DATABASE [../shop] TO VIRTUAL_DEVICE='{set-b}'";
+    expected = 50004;
+  }
+  SUBCASE("another number of devices") {
+    plan.devices_count = 2;
+    expected = 3261;
+  }
+  SUBCASE("a database in the way") {
+    plan.statement = "RESTORE DATABASE shop FROM VIRTUAL_DEVICE='{set-b}'";
+    expected = 3159;
+  }
+  const Outcome outcome = run_client(plan, media);
+  check_failed(outcome, {expected, 3013});
+  CHECK(outcome.configured == VDSET_E_ABORT);
+  CHECK(outcome.reason.role == 1);
+  CHECK(outcome.reason.text[0] != '\0');
+}
+
+TEST_CASE("a set that nobody makes") {
+  const Place place;
+  make_database(place.database("shop"), 10, "delete");
+  std::string output;
+  CHECK(run_sqlcmd("-l 1 -b -r -Q \"BACKUP DATABASE shop TO VIRTUAL_DEVICE='x'\"", output) == 1);
+  CHECK_MESSAGE(output.find("BackupVirtualDeviceSet::Initialize: Open failure on backup device "
+                            "'x'. Operating system error 0x80070002(") != std::string::npos,
+                output);
+  CHECK(output.find("Msg 3201,") < output.find("Msg 3013,"));
+}
+
+TEST_CASE("the time is up: -t") {
+  const Place place;
+  make_database(place.database("shop"), 100, "delete");
+  ClientPlan plan = backup_plan(1);
+  plan.arguments = "-t 1";
+  plan.quirk = [](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
+    if (command.code == VDSET_COMMAND_FLUSH) ::usleep(1500000);
+    return {};
+  };
+  Media media;
+  check_failed(run_client(plan, media), {3204, 3013});
+}
+
+TEST_CASE("lists and VERIFYONLY; nothing is drained") {
+  const Place place;
+  make_database(place.database("shop"), 8000, "delete");
+  Media media = backed_up(2, "WITH NAME = 'it''s', DESCRIPTION = N'two words', COPY_ONLY");
+  const auto ask = [&](const std::string& what) {
+    ClientPlan plan = plan_for("{set-l}", 2, what + " FROM", "");
+    plan.arguments = "-W -s '|'";
+    return run_client(plan, media);
+  };
+  Outcome outcome = ask("RESTORE FILELISTONLY");
+  CHECK_MESSAGE(outcome.exit_code == 0, outcome.output);
+  CHECK(outcome.has("LogicalName|PhysicalName|Type|FileGroupName|Size"));
+  CHECK(outcome.has("shop|" + place.database("shop") + "|D|PRIMARY|"));
+  CHECK(outcome.has(std::to_string(std::filesystem::file_size(place.database("shop")))));
+  CHECK(outcome.devices[0].read_bytes < media[0].size());
+  CHECK(outcome.devices[0].end == VDSET_E_CLOSE);
+  outcome = ask("RESTORE HEADERONLY");
+  CHECK_MESSAGE(outcome.exit_code == 0, outcome.output);
+  CHECK(outcome.has("it's|two words|1|"));
+  outcome = ask("SET NOCOUNT ON RESTORE LABELONLY");
+  CHECK_MESSAGE(outcome.exit_code == 0, outcome.output);
+  CHECK(outcome.has("|2|1|"));
+  CHECK_FALSE(outcome.has("rows affected"));
+  outcome = ask("RESTORE VERIFYONLY");
+  CHECK_MESSAGE(outcome.exit_code == 0, outcome.output);
+  CHECK(outcome.has("valid"));
+  CHECK(outcome.devices[0].read_bytes == media[0].size());
+  CHECK(files_in(place.directory() + "/databases") == 1);
+  media[1][media[1].size() / 2] ^= 16;
+  check_failed(ask("RESTORE VERIFYONLY"), {3241, 3013});
+}
+
+TEST_CASE("NORECOVERY, a log, RECOVERY; MOVE; REPLACE") {
+  const Place place;
+  make_database(place.database("shop"), 500, "delete");
+  Media full = backed_up(1);
+  std::string output;
+  run_shell("sqlite3 " + place.database("shop") + " 'delete from t where a > 100'", output);
+  Media log;
+  ClientPlan plan = plan_for("s", 1, "BACKUP LOG shop TO", "");
+  CHECK(run_client(plan, log).exit_code == 0);
+
+  const auto restore = [&](const std::string& what, const std::string& with, Media& media) {
+    return run_client(plan_for("s", 1, "RESTORE " + what + " copy FROM", with), media);
+  };
+  check_failed(restore("LOG", "", log), {50006, 3013});
+  CHECK(restore("DATABASE", "WITH NORECOVERY", full).exit_code == 0);
+  CHECK(run_sqlcmd("-b -Q \"BACKUP DATABASE copy TO VIRTUAL_DEVICE='x'\"", output) == 1);
+  check_failed(restore("DATABASE", "WITH NORECOVERY", log), {50003, 3013});
+  CHECK(restore("LOG", "WITH NORECOVERY", log).exit_code == 0);
+  CHECK(run_sqlcmd("-b -Q \"RESTORE DATABASE copy WITH RECOVERY\"", output) == 0);
+  CHECK(content_of(place.database("copy")) == content_of(place.database("shop")));
+
+  const std::string elsewhere = place.directory() + "/else.mdf";
+  const std::string move =
+      "WITH REPLACE, MOVE 'shop' TO '" + elsewhere + "', MOVE 'shop_log' TO '/nowhere/x.ldf'";
+  const Outcome moved = restore("DATABASE", move, full);
+  CHECK_MESSAGE(moved.exit_code == 0, moved.output);
+  CHECK(std::filesystem::is_symlink(place.database("copy")));
+  CHECK(content_of(elsewhere) == content_of(place.database("copy")));
+  check_failed(restore("DATABASE", "WITH REPLACE, MOVE 'nix' TO '/tmp/x'", full), {50007, 3013});
+}
+
+TEST_CASE("SNAPSHOT, both ways") {
+  const Place place;
+  make_database(place.database("shop"), 500, "wal");
+  const std::string stored = place.directory() + "/stored";
+  ClientPlan plan = plan_for("s", 1, "BACKUP DATABASE shop TO", "WITH SNAPSHOT");
+  std::vector<std::uint32_t> expected = {VDSET_COMMAND_WRITE, VDSET_COMMAND_WRITE,
+                                         VDSET_COMMAND_FLUSH, VDSET_COMMAND_SNAPSHOT};
+  std::int32_t code = 0;
+  SUBCASE("without SnapshotPrepare") {}
+  SUBCASE("with SnapshotPrepare") {
+    plan.features = VDSET_FEATURE_SNAPSHOT_PREPARE | VDSET_FEATURE_REQUEST_COMPLETE;
+    expected.insert(expected.begin() + 1, VDSET_COMMAND_PREPARE_TO_FREEZE);
+  }
+  SUBCASE("the client gives up") {
+    code = VDSET_ERROR_OPERATION_ABORTED;
+  }
+  bool was_frozen = false;
+  plan.quirk = [&](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
+    if (command.code == VDSET_COMMAND_PREPARE_TO_FREEZE) return Answer{};
+    if (command.code != VDSET_COMMAND_SNAPSHOT) return {};
+    std::string output;
+    was_frozen = run_shell("sqlite3 " + place.database("shop") + " 'delete from t'", output) != 0;
+    std::filesystem::copy_file(place.database("shop"), stored);
+    return Answer{code, 0, 0, false, false};
+  };
+  Media media;
+  const Outcome backup = run_client(plan, media);
+  CHECK(was_frozen);
+  CHECK(backup.devices[0].commands == expected);
+  CHECK(backup.devices[0].end == VDSET_E_CLOSE);
+  if (code != 0) {
+    check_failed(backup, {3271, 3013});
+    return;
+  }
+  CHECK_MESSAGE(backup.exit_code == 0, backup.output);
+  const std::string wanted = content_of(place.database("shop"));
+  ClientPlan restore = plan_for("s", 1, "RESTORE DATABASE copy FROM", "");
+  check_failed(run_client(restore, media), {50009, 3013});
+  restore.statement += " WITH SNAPSHOT";
+  restore.quirk = [&](std::uint32_t, const vdset_command& command,
+                      Media&) -> std::optional<Answer> {
+    if (command.code != VDSET_COMMAND_MOUNT_SNAPSHOT) return {};
+    std::filesystem::copy_file(stored, place.database("copy"));
+    return Answer{};
+  };
+  const Outcome mounted = run_client(restore, media);
+  CHECK_MESSAGE(mounted.exit_code == 0, mounted.output);
+  CHECK(mounted.devices[0].commands.back() == VDSET_COMMAND_MOUNT_SNAPSHOT);
+  CHECK(content_of(place.database("copy")) == wanted);
+  Media full = backed_up(1);
+  check_failed(run_client(plan_for("s", 1, "RESTORE DATABASE c2 FROM", "WITH SNAPSHOT"), full),
+               {3276, 3013});
+}
+
+TEST_CASE("the front end: input, batches, exit codes") {
+  const Place place;
+  make_database(place.database("shop"), 10, "delete");
+  std::string output;
+  std::ofstream(place.directory() + "/a.sql")
+      << "print 'one' /* GO\nGO */\nGO\nselect nix()\nGO 2\nprint '$(what)'\n";
+  const std::string file = " -i " + place.directory() + "/a.sql";
+  CHECK(run_sqlcmd("-v what=three" + file, output) == 0);
+  CHECK(output.find("one\nMsg 102") == 0);
+  CHECK(output.find("three") != std::string::npos);
+  CHECK(run_sqlcmd("-b -v what=three" + file, output) == 1);
+  CHECK(output.find("three") == std::string::npos);
+  CHECK(run_sqlcmd("-b -h-1 -W -Q \"select db_name()\" -d shop", output) == 0);
+  CHECK(output.find("shop\n") == 0);
+  CHECK(run_sqlcmd("-d nix -Q \"select 1\"", output) == 1);
+  CHECK(run_sqlcmd("-Q 'select 1' --nix", output) == 1);
+  CHECK(output.find("--nix") != std::string::npos);
+  CHECK(run_sqlcmd("-i /nowhere", output) == 1);
+  CHECK(run_sqlcmd("-b < " + place.directory() + "/a.sql", output) == 1);
+  CHECK(run_sqlcmd("-Q \"select * from sys.databases where name = 'shop'\"", output) == 0);
+  CHECK(output.find("(1 rows affected)") != std::string::npos);
+}
