@@ -220,8 +220,8 @@ ByteSpan BlockParser::take_body(ByteSpan bytes) {
       std::min<std::size_t>(bytes.size(), body_bytes - body_taken_bytes_);
   checksum_.add(bytes.first(taken_bytes));
   if (body_taken_bytes_ < block_.payload_bytes) {
-    const ByteSpan payload = bytes.first(
-        std::min<std::size_t>(taken_bytes, block_.payload_bytes - body_taken_bytes_));
+    const ByteSpan payload =
+        bytes.first(std::min<std::size_t>(taken_bytes, block_.payload_bytes - body_taken_bytes_));
     if (block_.kind != BlockKind::description) {
       on_payload_(block_.database_offset + body_taken_bytes_, payload);
     } else if (on_description_) {

@@ -18,11 +18,11 @@ void check_backup(const Request& request, const Surroundings& surroundings) {
     throw Refusal(number::bad_name, fmt::format("'{}' cannot be a database's name.", name));
   }
   if (!catalogue.exists(name)) {
-    throw Refusal(number::no_database, fmt::format("There is no database '{}': no file '{}'.", name,
-                                                   catalogue.path_of(name)));
+    throw Refusal(number::no_database, fmt::format("Database '{}' does not exist: no file '{}'.",
+                                                   name, catalogue.path_of(name)));
   }
   if (catalogue.is_restoring(name)) {
-    throw Refusal(number::database_unusable,
+    throw Refusal(number::is_restoring,
                   fmt::format("The database '{}' is being restored: finish that with RESTORE ... "
                               "WITH RECOVERY.",
                               name));

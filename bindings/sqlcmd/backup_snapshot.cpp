@@ -78,9 +78,11 @@ class SnapshotDevice {
 };
 
 void say_frozen(const Request& request, std::int32_t number, const char* what, Console& console) {
-  const std::string text = fmt::format("Writing to the database '{}' {}.", request.database, what);
-  console.log(text);
-  console.say({number, severity_note, text, request.line});
+  const Message message = {number, severity_note,
+                           fmt::format("Writing to the database '{}' {}.", request.database, what),
+                           request.line};
+  console.log(message);
+  console.say(message);
 }
 
 }  // namespace

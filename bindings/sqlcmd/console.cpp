@@ -39,10 +39,15 @@ void Console::say(const Message& message) {
   std::fflush(out);
 }
 
-void Console::log(const std::string& line) {
+void Console::log(const Message& message) {
   if (!logs_) return;
   const std::lock_guard lock(mutex_);
-  std::fputs((line + "\n").c_str(), stderr);
+  if (message.is_error()) {
+    const std::string head =
+        fmt::format("Error: {}, Severity: {}, State: 1.\n", message.number, message.severity);
+    std::fputs(head.c_str(), stderr);
+  }
+  std::fputs((message.text + "\n").c_str(), stderr);
 }
 
 void Console::echo(const std::string& line) {

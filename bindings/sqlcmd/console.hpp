@@ -34,8 +34,8 @@ class Console {
   void say(const Message& message);
   void print(const Table& table, bool counts_rows);
   void echo(const std::string& line);
-  /// A line of the server's log: on standard error, when $VDSET_VDI_DIAGNOSTICS or -r asks for it.
-  void log(const std::string& line);
+  /// An entry of the server's log: on standard error, when asked for ($VDSET_VDI_DIAGNOSTICS, -r).
+  void log(const Message& message);
 
   /// The worst severity since the last call.
   std::int32_t take_worst_severity();

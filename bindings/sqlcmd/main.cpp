@@ -78,7 +78,7 @@ int run_program(const std::vector<std::string>& arguments, const std::string& pr
     return exit_bad;
   }
   if (options.wants_usage || options.wants_version) {
-    const std::string text = options.wants_usage ? usage_text(program) : "vdset sqlcmd 0.1.0\n";
+    const std::string text = options.wants_usage ? usage_text(program) : program_version() + "\n";
     std::fputs(text.c_str(), stdout);
     return exit_fine;
   }

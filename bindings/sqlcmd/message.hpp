@@ -18,23 +18,23 @@ struct Message {
 };
 
 namespace number {
-inline constexpr std::int32_t syntax = 102, not_an_option = 155, database_in_the_way = 3159,
-                              finished_badly = 3013, finished = 3014, io_frozen = 3197,
-                              io_resumed = 3198, wrong_family_count = 3132,
-                              transfer_size_too_small = 3199, cannot_open_device = 3201,
+inline constexpr std::int32_t syntax = 102, no_variable = 137, not_an_option = 155,
+                              no_database = 911, is_restoring = 927, finished_badly = 3013,
+                              finished = 3014, failed_for_the_log = 3041, in_use = 3101,
+                              not_restoring = 3117, wrong_family_count = 3132,
+                              recovered_already = 3153, database_in_the_way = 3159,
+                              io_frozen = 3197, io_resumed = 3198, cannot_open_device = 3201,
                               write_failed = 3202, read_failed = 3203, aborted = 3204,
                               too_many_devices = 3205, no_device = 3207, unexpected_end = 3208,
                               percent = 3211, bad_value = 3217, doubled_family = 3227,
-                              other_family = 3231, bad_family = 3241, not_our_format = 3242,
-                              out_of_range = 3250, not_power_of_two = 3253, incomplete_set = 3256,
-                              unrelated_family = 3258, unusable_devices = 3261, is_valid = 3262,
-                              io_error = 3271, not_a_snapshot = 3276, snapshot_one_device = 3277,
-                              other_block_size = 3285, device_failure = 18210;
+                              no_such_file = 3234, bad_family = 3241, not_our_format = 3242,
+                              out_of_range = 3250, not_power_of_two = 3253, unrelated_family = 3258,
+                              unusable_devices = 3261, is_valid = 3262, io_error = 3271,
+                              not_a_snapshot = 3276, snapshot_one_device = 3277,
+                              other_block_size = 3285, processed = 4035, device_failure = 18210;
 // Said by this program alone: numbers that a server leaves to its users.
-inline constexpr std::int32_t first_own = 50001, no_database = 50001, database_unusable = 50002,
-                              not_supported = 50003, bad_name = 50004, no_variable = 50005,
-                              not_restoring = 50006, no_such_file = 50007, no_directory = 50008,
-                              is_a_snapshot = 50009, internal = 50010;
+inline constexpr std::int32_t database_unusable = 50001, not_supported = 50002, bad_name = 50003,
+                              no_directory = 50004, is_a_snapshot = 50005, internal = 50006;
 }  // namespace number
 
 inline constexpr std::int32_t severity_info = 0;
@@ -44,7 +44,8 @@ inline constexpr std::int32_t severity_error = 16;
 
 /// An error of the usual severity.
 inline Message error_message(std::int32_t number, std::string text, std::uint32_t line) {
-  const bool is_syntax = number == number::syntax || number == number::not_an_option;
+  const bool is_syntax =
+      number == number::syntax || number == number::not_an_option || number == number::no_variable;
   return {number, is_syntax ? severity_syntax : severity_error, std::move(text), line};
 }
 

@@ -2,9 +2,10 @@
 #include "options.hpp"
 
 #include <fmt/core.h>
+#include <vdset.h>
 
 #include <charconv>
-#include <functional>
+#include <cstdlib>
 
 #include "lexer.hpp"
 
@@ -15,7 +16,7 @@ namespace {
 enum class Takes : std::uint8_t {
   nothing,
   value,        // Attached, or the next argument.
-  attached,     // Perhaps a value, but only attached.
+  perhaps,      // Perhaps a value: attached, or the next argument if that is no option.
   assignments,  // -v: all arguments up to the next option.
   paths,        // -i: the same, separated by commas too.
 };
@@ -117,11 +118,12 @@ const OptionRow rows[] = {
     {'D', Takes::nothing, nullptr},
     {'M', Takes::nothing, nullptr},
     {'u', Takes::nothing, nullptr},
-    {'N', Takes::attached, nullptr},
-    {'k', Takes::attached, nullptr},
-    {'p', Takes::attached, nullptr},
-    {'X', Takes::attached, nullptr},
+    {'N', Takes::perhaps, nullptr},
+    {'k', Takes::perhaps, nullptr},
+    {'p', Takes::perhaps, nullptr},
+    {'X', Takes::perhaps, nullptr},
     {'H', Takes::value, nullptr},
+    {'J', Takes::value, nullptr},
     {'K', Takes::value, nullptr},
     {'a', Takes::value, nullptr},
     {'f', Takes::value, nullptr},
@@ -138,7 +140,7 @@ const OptionRow rows[] = {
     {'W', Takes::nothing, set_flag<&Options::trims_blanks, true>},
     {'V', Takes::value, set_number<&Options::severity_for_exit, 1, 25>},
     {'m', Takes::value, set_number<&Options::severity_to_print, -1, 25>},
-    {'r', Takes::attached, set_redirection},
+    {'r', Takes::perhaps, set_redirection},
     {'l', Takes::value, set_number<&Options::login_timeout_s, 0, 65534>},
     {'t', Takes::value, set_number<&Options::query_timeout_s, 0, 65534>},
     {'h', Takes::value, set_number<&Options::rows_per_header, -1, most>},
@@ -149,6 +151,69 @@ const OptionRow rows[] = {
     {'c', Takes::value, set_text<&Options::batch_end>},
     {'v', Takes::assignments, add_assignment},
     {'?', Takes::nothing, set_flag<&Options::wants_usage, true>},
+};
+
+/// The long names of the newer sqlcmd.
+struct LongName {
+  const char* name;
+  char letter;
+};
+
+constexpr LongName long_names[] = {
+    {"server", 'S'},
+    {"user-name", 'U'},
+    {"use-trusted-connection", 'E'},
+    {"trust-server-certificate", 'C'},
+    {"encrypt-connection", 'N'},
+    {"server-certificate", 'J'},
+    {"host-name-in-certificate", 'F'},
+    {"use-aad", 'G'},
+    {"dedicated-admin-connection", 'A'},
+    {"multi-subnet-failover", 'M'},
+    {"application-intent", 'K'},
+    {"workstation-name", 'H'},
+    {"packet-size", 'a'},
+    {"change-password", 'z'},
+    {"change-password-exit", 'Z'},
+    {"database-name", 'd'},
+    {"query", 'Q'},
+    {"initial-query", 'q'},
+    {"input-file", 'i'},
+    {"output-file", 'o'},
+    {"unicode-output-file", 'u'},
+    {"code-page", 'f'},
+    {"exit-on-error", 'b'},
+    {"error-severity-level", 'V'},
+    {"error-level", 'm'},
+    {"errors-to-stderr", 'r'},
+    {"login-timeout", 'l'},
+    {"query-timeout", 't'},
+    {"headers", 'h'},
+    {"column-separator", 's'},
+    {"screen-width", 'w'},
+    {"trim-spaces", 'W'},
+    {"variable-type-width", 'y'},
+    {"fixed-type-width", 'Y'},
+    {"remove-control-characters", 'k'},
+    {"batch-terminator", 'c'},
+    {"variables", 'v'},
+    {"disable-variable-substitution", 'x'},
+    {"disable-cmd-and-warn", 'X'},
+    {"echo-input", 'e'},
+    {"enable-quoted-identifiers", 'I'},
+    {"print-statistics", 'p'},
+    {"client-regional-setting", 'R'},
+    {"help", '?'},
+};
+
+/// Defaults from the environment; the command line wins. (SQLCMDUSER and SQLCMDPASSWORD are read by
+/// nobody: there is no login.)
+constexpr LongName environment_names[] = {
+    {"SQLCMDSERVER", 'S'},          {"SQLCMDDBNAME", 'd'},
+    {"SQLCMDLOGINTIMEOUT", 'l'},    {"SQLCMDSTATTIMEOUT", 't'},
+    {"SQLCMDHEADERS", 'h'},         {"SQLCMDCOLSEP", 's'},
+    {"SQLCMDCOLWIDTH", 'w'},        {"SQLCMDERRORLEVEL", 'm'},
+    {"SQLCMDMAXVARTYPEWIDTH", 'y'}, {"SQLCMDMAXFIXEDTYPEWIDTH", 'Y'},
 };
 
 const OptionRow* find_row(char letter) {
@@ -164,6 +229,12 @@ class ArgumentReader {
       : arguments_(arguments), out_(out) {}
 
   std::string run() {
+    for (const LongName& row : environment_names) {
+      const char* value = std::getenv(row.name);
+      if (value == nullptr || *value == '\0') continue;
+      const std::string wrong = find_row(row.letter)->apply(out_, value);
+      if (!wrong.empty()) return fmt::format("the environment's {}: {}", row.name, wrong);
+    }
     while (at_ < arguments_.size()) {
       const std::string argument = arguments_[at_++];
       const std::string wrong =
@@ -177,42 +248,51 @@ class ArgumentReader {
   }
 
  private:
+  /// "--name", "--name value", "--name=value".
   std::string take_long(const std::string& argument) {
-    const std::string databases = "--databases";
-    if (argument == "--help") {
-      out_.wants_usage = true;
-    } else if (argument == "--version") {
+    const std::size_t equals = std::min(argument.find('='), argument.size());
+    const std::string name = argument.substr(2, equals - 2);
+    const std::string attached = argument.substr(std::min(equals + 1, argument.size()));
+    if (name == "version") {
       out_.wants_version = true;
-    } else if (argument == databases && at_ < arguments_.size()) {
-      out_.databases_directory = arguments_[at_++];
-    } else if (argument.starts_with(databases + "=")) {
-      out_.databases_directory = argument.substr(databases.size() + 1);
-    } else if (argument == databases) {
-      return "'--databases': its value is missing.";
-    } else {
-      return fmt::format("'{}': unknown option. '-?' shows those that are known.", argument);
+      return {};
     }
-    return {};
+    if (name == "databases") {
+      static constexpr OptionRow row = {'\0', Takes::value,
+                                        set_text<&Options::databases_directory>};
+      return name_fault("--databases", take_value(row, attached));
+    }
+    for (const LongName& known : long_names) {
+      if (name != known.name) continue;
+      return name_fault("--" + name, take_option(*find_row(known.letter), attached));
+    }
+    return unknown("--" + name);
+  }
+
+  static std::string unknown(const std::string& option) {
+    return fmt::format("'{}': unknown option. '-?' shows those that are known.", option);
+  }
+
+  static std::string name_fault(const std::string& option, const std::string& wrong) {
+    return wrong.empty() ? wrong : fmt::format("'{}': {}", option, wrong);
+  }
+
+  std::string take_option(const OptionRow& row, const std::string& attached) {
+    if (row.takes != Takes::nothing) return take_value(row, attached);
+    return row.apply != nullptr ? row.apply(out_, "") : "";
   }
 
   /// "-bE" is two options without values; "-bQ" "x" ends with one that has a value.
   std::string take_letters(const std::string& argument) {
-    if (argument.size() < 2 || (argument[0] != '-' && argument[0] != '/')) {
+    if (argument.size() < 2 || argument[0] != '-') {
       return fmt::format("'{}': not an option. '-?' shows those that are known.", argument);
     }
     for (std::size_t i = 1; i < argument.size(); ++i) {
+      const std::string option = std::string("-") + argument[i];
       const OptionRow* row = find_row(argument[i]);
-      if (row == nullptr) {
-        return fmt::format("'-{}': unknown option. '-?' shows those that are known.", argument[i]);
-      }
-      const std::string rest = argument.substr(i + 1);
-      std::string wrong;
-      if (row->takes == Takes::nothing) {
-        wrong = row->apply != nullptr ? row->apply(out_, "") : "";
-      } else {
-        wrong = take_value(*row, rest);
-      }
-      if (!wrong.empty()) return fmt::format("'-{}': {}", row->letter, wrong);
+      if (row == nullptr) return unknown(option);
+      const std::string wrong = take_option(*row, argument.substr(i + 1));
+      if (!wrong.empty()) return name_fault(option, wrong);
       if (row->takes != Takes::nothing) break;
     }
     return {};
@@ -222,13 +302,16 @@ class ArgumentReader {
     const auto apply = [&](const std::string& value) {
       return row.apply != nullptr ? row.apply(out_, value) : std::string();
     };
-    if (row.takes == Takes::attached) return apply(attached);
+    const bool is_at_end = at_ >= arguments_.size();
     const bool takes_many = row.takes == Takes::assignments || row.takes == Takes::paths;
+    const bool takes_next =
+        row.takes != Takes::perhaps || (!is_at_end && !arguments_[at_].starts_with("-"));
     std::string wrong;
-    if (!attached.empty()) {
+    if (!attached.empty() || !takes_next) {
       wrong = apply(attached);
-    } else if (at_ >= arguments_.size()) {
-      return "its value is missing.";
+    } else if (is_at_end) {
+      // A password at the very end may be none.
+      return row.apply == nullptr ? "" : "its value is missing.";
     } else {
       wrong = apply(arguments_[at_++]);
     }
@@ -250,6 +333,14 @@ std::string parse_options(const std::vector<std::string>& arguments, Options& ou
   return ArgumentReader(arguments, out).run();
 }
 
+std::string version_number() {
+  return fmt::format("{}.{}.{}", VDSET_VERSION_MAJOR, VDSET_VERSION_MINOR, VDSET_VERSION_PATCH);
+}
+
+std::string program_version() {
+  return "vdset sqlcmd " + version_number();
+}
+
 std::string usage_text(const std::string& program) {
   return "usage: " + program + R"( [options]
 
@@ -268,9 +359,9 @@ The databases lie in one directory: NAME is the file NAME.db there.
   -w n              width of a line              -W        no blanks after values
   -y n, -Y n        widest column                -d name   the database to begin with
   -S server         printed in messages          -I        "names" in quotes
-  --version, -?
+  --version, -?     and the long names of these: --query, --server, --database-name ...
 
-Accepted and of no consequence: -U -P -E -C -N -k -H -K -a -f -u -p -n -A -D -F -G -g -j -M -R
+Accepted and of no consequence: -U -P -E -C -N -k -H -J -K -a -f -u -p -n -A -D -F -G -g -j -M -R
 -X -Z -z. Exit code: 0, or 1 for bad options and, with -b, after an error.
 )";
 }

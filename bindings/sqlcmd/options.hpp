@@ -22,7 +22,7 @@ struct Options {
   std::int32_t severity_for_exit = 0;            // -V; 0: more than 10 counts
   std::int32_t severity_to_print = 0;            // -m; print_all_headers
   std::int32_t errors_to_stderr = -1;            // -r: 0 errors, 1 all messages; -1 none
-  std::int32_t login_timeout_s = 10;             // -l: for the set to appear
+  std::int32_t login_timeout_s = 3;              // -l: for the set to appear; 0 no limit
   std::int32_t query_timeout_s = 0;              // -t; 0 none
   std::int32_t rows_per_header = 0;              // -h; 0 one header, -1 none
   std::string separator = " ";                   // -s
@@ -41,6 +41,10 @@ struct Options {
 
 /// Empty when the arguments make sense, else what is wrong, to be printed.
 std::string parse_options(const std::vector<std::string>& arguments, Options& out);
+
+/// "0.1.0", and with the program's name before it.
+std::string version_number();
+std::string program_version();
 
 std::string usage_text(const std::string& program);
 

@@ -171,7 +171,7 @@ void run_restore_database(const Request& request, const Surroundings& surroundin
 void run_recovery_only(const Request& request, const Surroundings& surroundings) {
   const Catalogue& catalogue = surroundings.catalogue;
   if (!catalogue.is_restoring(request.database)) {
-    throw Refusal(number::not_restoring,
+    throw Refusal(number::recovered_already,
                   fmt::format("'{}' is not being restored.", request.database));
   }
   catalogue.set_restoring(request.database, false);

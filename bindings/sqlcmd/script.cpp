@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <charconv>
+#include <cstdlib>
 #include <sstream>
 
 #include "tsql.hpp"
@@ -123,13 +124,15 @@ bool ScriptRunner::replace_variables(std::string& line) {
     if (end == std::string::npos) return true;
     const std::string name = line.substr(at + 2, end - at - 2);
     const auto found = options_.variables.find(upper_case(name));
-    if (found == options_.variables.end()) {
+    const char* inherited = std::getenv(name.c_str());
+    if (found == options_.variables.end() && inherited == nullptr) {
       complain_(
           fmt::format("The scripting variable '{}' has no value: give -v {}=...", name, name));
       return false;
     }
-    line.replace(at, end + 1 - at, found->second);
-    at += found->second.size();  // What was put in is not looked at again.
+    const std::string value = found != options_.variables.end() ? found->second : inherited;
+    line.replace(at, end + 1 - at, value);
+    at += value.size();  // What was put in is not looked at again.
   }
   return true;
 }

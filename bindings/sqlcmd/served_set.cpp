@@ -67,10 +67,8 @@ struct CommandText {
 
 const CommandText& text_of_command(std::uint32_t command) {
   static constexpr CommandText texts[] = {
-      {VDSET_COMMAND_WRITE, "BackupMedium::ReportIoError: write", "Writing to",
-       number::write_failed},
-      {VDSET_COMMAND_READ, "BackupMedium::ReportIoError: read", "Reading from",
-       number::read_failed},
+      {VDSET_COMMAND_WRITE, "BackupMedium::ReportIoError: write", "Write on", number::write_failed},
+      {VDSET_COMMAND_READ, "BackupMedium::ReportIoError: read", "Read on", number::read_failed},
       {VDSET_COMMAND_FLUSH, "BackupVirtualDeviceFile::RequestDurableMedia: Flush", "Flushing",
        number::io_error},
       {VDSET_COMMAND_COMPLETE, "BackupVirtualDeviceFile::RequestDurableMedia: Complete",
@@ -97,12 +95,14 @@ bool is_after_effect(std::int32_t code) {
          code == VDSET_ERROR_INVALID_HANDLE;
 }
 
-std::string log_line(const std::string& operation, const std::string& device,
-                     const std::string& code, const char* text) {
-  return fmt::format(
-      "Error: {}, Severity: {}, State: 1.\n"
-      "{} failure on backup device '{}'. Operating system error {}({}).",
-      number::device_failure, severity_error, operation, device, code, text);
+/// 18210: for the log, and for the session when no other number says it.
+Message device_failure(const std::string& operation, const std::string& device,
+                       const std::string& code, const char* text, std::uint32_t line) {
+  return error_message(number::device_failure,
+                       fmt::format("{} failure on backup device '{}'. Operating system error "
+                                   "{}({}).",
+                                   operation, device, code, text),
+                       line);
 }
 
 sigset_t signals_to_watch() {
@@ -131,18 +131,6 @@ std::string describe_abort(const vdset_abort_reason& reason) {
   return text;
 }
 
-/// What the session is told of a failure that is neither a client's answer nor its abort.
-std::int32_t number_of(const Request& request, const cli::Failure& failure) {
-  const bool reads = !request.is_backup();
-  switch (failure.code()) {
-    case cli::ExitCode::damaged: return reads ? number::bad_family : number::database_unusable;
-    case cli::ExitCode::no_memory: return number::unusable_devices;
-    case cli::ExitCode::internal: return number::internal;
-    case cli::ExitCode::aborted: return number::aborted;
-    default: return number::database_unusable;
-  }
-}
-
 }  // namespace
 
 ServedSet::ServedSet(const Request& request, std::int32_t timeout_s, Console& console) {
@@ -161,10 +149,14 @@ ServedSet::ServedSet(const Request& request, std::int32_t timeout_s, Console& co
   const std::string code = result == VDSET_E_INVALID
                                ? fmt::format("{:#x}", no_such_set)
                                : fmt::format("{:#x}", static_cast<std::uint32_t>(result));
-  console.log(log_line("BackupVirtualDeviceSet::Initialize: Open", name, code, vdset_last_error()));
+  const std::string words = vdset_last_error();
+  const Message failure = device_failure("BackupVirtualDeviceSet::Initialize: Open", name, code,
+                                         words.c_str(), request.line);
+  console.log(failure);
+  console.say(failure);
   throw Refusal(number::cannot_open_device,
-                fmt::format("The backup device '{}' cannot be opened: {}({}: {}).", name, code,
-                            vdset_error_name(result), vdset_last_error()));
+                fmt::format("Cannot open backup device '{}'. Operating system error {}({}).", name,
+                            code, words));
 }
 
 ServedSet::~ServedSet() {
@@ -175,7 +167,15 @@ ServedSet::~ServedSet() {
     ::close(watch_end_);
   }
   vdset_server_close(server_);
-  if (is_watching_) ::pthread_sigmask(SIG_SETMASK, &old_signals_, nullptr);
+}
+
+HeldSignals::HeldSignals() {
+  const sigset_t signals = signals_to_watch();
+  ::pthread_sigmask(SIG_BLOCK, &signals, &before_);
+}
+
+HeldSignals::~HeldSignals() {
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
 cli::EngineOptions ServedSet::engine_options(const Request& request) {
@@ -227,9 +227,6 @@ void ServedSet::give_up(const std::string& why) {
 void ServedSet::watch(std::int32_t timeout_s) {
   watch_end_ = ::eventfd(0, EFD_CLOEXEC);
   if (watch_end_ < 0) return;
-  // Blocked in this thread and in those that it makes from now on.
-  const sigset_t signals = signals_to_watch();
-  ::pthread_sigmask(SIG_BLOCK, &signals, &old_signals_);
   is_watching_ = true;
   watch_ = std::thread([this, timeout_s] { run_watch(timeout_s); });
 }
@@ -246,7 +243,7 @@ void ServedSet::run_watch(std::int32_t timeout_s) {
         timeout_s == 0 ? -1 : static_cast<int>(std::max<std::int64_t>(left.count(), 0));
     ready = ::poll(watched, 2, wait_ms);
   } while (ready < 0 && errno == EINTR);
-  // The signal itself stays pending: it ends the program when the statement has been wound up.
+  // The signal itself stays pending (HeldSignals).
   if (signal_descriptor >= 0) ::close(signal_descriptor);
   if (watched[0].revents != 0) return;
   const bool is_signal = watched[1].revents != 0;
@@ -276,20 +273,23 @@ void ServedSet::explain(const Request& request, const cli::Failure& failure, Con
     explain_answer(request, *answer, console);
     return;
   }
-  std::int32_t number = number_of(request, failure);
-  // How the stream's reader words an end that comes too early.
-  if (failure.text().find("ends before its trailer") != std::string::npos ||
-      failure.text().starts_with("a Read brought nothing")) {
-    number = number::unexpected_end;
+  if (failure.code() == cli::ExitCode::no_memory) {
+    const Message no_buffers =
+        device_failure("BackupVirtualDeviceSet::AllocateBuffer:", request.devices.front(),
+                       fmt::format("{:#x}", static_cast<std::uint32_t>(VDSET_E_MEMORY)),
+                       "not enough memory", request.line);
+    console.log(no_buffers);
+    console.say(no_buffers);
   }
-  if (failure.text().starts_with("no block here")) number = number::not_our_format;
-  console.say(error_message(number, failure.text() + ".", request.line));
+  console.say(
+      error_message(number_of_failure(request, failure), failure.text() + ".", request.line));
 }
 
 void ServedSet::explain_answer(const Request& request, const BadAnswer& answer, Console& console) {
   const CommandText& command = text_of_command(answer.command);
   const char* text = text_of_code(answer.code);
-  console.log(log_line(command.operation, answer.device, std::to_string(answer.code), text));
+  console.log(device_failure(command.operation, answer.device, std::to_string(answer.code), text,
+                             request.line));
   const bool is_abort = answer.code == VDSET_ERROR_OPERATION_ABORTED;
   console.say(error_message(
       is_abort ? number::io_error : command.number,
@@ -306,15 +306,32 @@ bool ServedSet::explain_abort(const Request& request, Console& console) {
   if (is_ours) return false;
   const char* text = text_of_code(VDSET_ERROR_OPERATION_ABORTED);
   const std::string& device = request.devices.front();
-  console.log(log_line(
+  console.log(device_failure(
       text_of_command(request.is_backup() ? VDSET_COMMAND_WRITE : VDSET_COMMAND_READ).operation,
-      device, std::to_string(VDSET_ERROR_OPERATION_ABORTED), text));
+      device, std::to_string(VDSET_ERROR_OPERATION_ABORTED), text, request.line));
   console.say(error_message(
       number::io_error,
       fmt::format("An I/O error on '{}' that cannot be recovered from: {}({}). {}.", device,
                   VDSET_ERROR_OPERATION_ABORTED, text, describe_abort(reason)),
       request.line));
   return true;
+}
+
+std::int32_t number_of_failure(const Request& request, const cli::Failure& failure) {
+  const bool reads = !request.is_backup();
+  // How the stream's reader words an end that comes too early, and bytes that are no stream.
+  const bool ends_early = failure.text().find("ends before its trailer") != std::string::npos ||
+                          failure.text().starts_with("a Read brought nothing");
+  if (reads && ends_early) return number::unexpected_end;
+  if (reads && failure.text().starts_with("no block here")) return number::not_our_format;
+  switch (failure.code()) {
+    case cli::ExitCode::damaged: return reads ? number::bad_family : number::database_unusable;
+    case cli::ExitCode::in_use: return reads ? number::in_use : number::database_unusable;
+    case cli::ExitCode::no_memory: return number::unusable_devices;
+    case cli::ExitCode::internal: return number::internal;
+    case cli::ExitCode::aborted: return number::aborted;
+    default: return number::database_unusable;
+  }
 }
 
 void reject_set(const Request& request, const std::string& why) {

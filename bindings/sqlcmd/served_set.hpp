@@ -47,7 +47,8 @@ class ServedSet {
   /// The same, unless a bad answer has made the engine close its devices: then clients see CLOSE.
   void give_up(const std::string& why);
 
-  /// Aborts on SIGINT, SIGTERM, SIGHUP, and when the time is up (0: never).
+  /// Aborts on SIGINT, SIGTERM, SIGHUP, which must be held (HeldSignals), and when the time is up
+  /// (0: never).
   void watch(std::int32_t timeout_s);
 
   /// Says what went wrong, to the log and to the session, without the final 3013.
@@ -70,8 +71,23 @@ class ServedSet {
   std::thread watch_;
   int watch_end_ = -1;  // An eventfd.
   bool is_watching_ = false;
-  sigset_t old_signals_ = {};
 };
+
+/// SIGINT, SIGTERM and SIGHUP wait while one of these lives, in this thread and in those that it
+/// makes: a statement that has begun says how it ended, and then they have their way.
+class HeldSignals {
+ public:
+  HeldSignals();
+  ~HeldSignals();
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+
+ private:
+  sigset_t before_ = {};
+};
+
+/// What the session is told of a failure that is neither a client's answer nor its abort.
+std::int32_t number_of_failure(const Request& request, const cli::Failure& failure);
 
 /// Tells a client that already waits that its statement was refused before a server came. Does
 /// nothing when no set is there.

@@ -14,7 +14,10 @@ namespace {
 
 constexpr std::size_t value_bytes_max = 1 << 20;
 constexpr std::size_t name_width = 128;
-constexpr const char* version_text = "vdset 0.1.0, SQLite databases behind a virtual device set";
+
+std::string version_text() {
+  return program_version() + ", SQLite databases behind a virtual device set";
+}
 
 std::string now_text() {
   const std::time_t now = std::time(nullptr);
@@ -27,14 +30,18 @@ std::string now_text() {
 
 }  // namespace
 
-bool Session::use(const std::string& database, std::uint32_t line) {
-  const bool is_there = Catalogue::is_system(database) ||
+bool Session::is_there(const std::string& database, std::uint32_t line) {
+  const bool is_known = Catalogue::is_system(database) ||
                         (Catalogue::is_valid_name(database) && catalogue_.exists(database));
-  if (!is_there) {
+  if (!is_known) {
     console_.say(error_message(number::no_database,
-                               fmt::format("There is no database '{}'.", database), line));
-    return false;
+                               fmt::format("Database '{}' does not exist.", database), line));
   }
+  return is_known;
+}
+
+bool Session::use(const std::string& database, std::uint32_t line) {
+  if (!is_there(database, line)) return false;
   database_ = database;
   return true;
 }
@@ -67,9 +74,15 @@ void Session::run(const Statement& statement) {
       if (wrong) break;
       has_failed_ = !use(text.value_or(""), statement.at.line);
       if (!has_failed_) {
-        console_.say({0, severity_info, fmt::format("The database is now '{}'.", database_), 1});
+        console_.say(
+            {0, severity_info, fmt::format("Changed database context to '{}'.", database_), 1});
       }
       return;
+    case Verb::alter:
+      wrong = evaluate(statement.database, variables_, text);
+      if (!wrong) has_failed_ = !is_there(text.value_or(""), statement.at.line);
+      if (!wrong) return;
+      break;
     case Verb::declare:
     case Verb::assign: has_failed_ = !assign(statement); return;
     case Verb::print:
@@ -115,7 +128,7 @@ bool Session::assign(const Statement& statement) {
 }
 
 std::optional<std::string> Session::system_variable(const std::string& upper_name) const {
-  if (upper_name == "@@VERSION") return version_text;
+  if (upper_name == "@@VERSION") return version_text();
   if (upper_name == "@@SERVERNAME") {
     return options_.server.empty() ? computer_name() : options_.server;
   }
@@ -151,7 +164,7 @@ std::optional<Message> Session::call(const Value& function, std::optional<std::s
   } else if (function.text == "SERVERPROPERTY") {
     const std::string property = upper_case(first);
     if (property == "SERVERNAME" || property == "MACHINENAME") out = computer_name();
-    if (property == "PRODUCTVERSION") out.emplace("0.1.0");
+    if (property == "PRODUCTVERSION") out = version_number();
     if (property == "EDITION") out.emplace("vdset");
   } else if (function.text == "ISNULL" && arguments.size() == 2) {
     out = first.empty() ? arguments[1] : first;

@@ -22,6 +22,8 @@ class Session {
   void run_batch(const std::string& batch);
 
  private:
+  /// False when there is no such database; it has been said.
+  bool is_there(const std::string& database, std::uint32_t line);
   void run(const Statement& statement);
   bool assign(const Statement& statement);
   void select(const Statement& statement);

@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "served_set.hpp"
 
 namespace sqlcmd {
@@ -39,11 +41,13 @@ void run_with(const Request& request, const Surroundings& surroundings, ServedSe
 }
 
 /// Throws Refusal only; everything else has been explained.
-bool serve(const Request& request, const Surroundings& surroundings) {
+bool serve(const Request& request, const Surroundings& surroundings,
+           std::optional<HeldSignals>& signals) {
   Console& console = surroundings.console;
   const std::int32_t login_timeout_s = surroundings.options.login_timeout_s;
   ServedSet set(request, login_timeout_s == 0 ? patience_without_limit_s : login_timeout_s,
                 console);
+  signals.emplace();
   try {
     run_with(request, surroundings, set);
     return true;
@@ -65,6 +69,7 @@ bool serve(const Request& request, const Surroundings& surroundings) {
 
 bool run_statement(const Request& request, const Surroundings& surroundings) {
   Console& console = surroundings.console;
+  std::optional<HeldSignals> signals;
   bool is_opened = false;
   try {
     check(request, surroundings);
@@ -73,34 +78,40 @@ bool run_statement(const Request& request, const Surroundings& surroundings) {
       return true;
     }
     is_opened = true;
-    if (serve(request, surroundings)) return true;
+    if (serve(request, surroundings, signals)) return true;
   } catch (const Refusal& refusal) {
     if (!is_opened) reject_set(request, refusal.what());
     console.say(error_message(refusal.number(), refusal.what(), request.line));
   } catch (const cli::Failure& failure) {
     if (!is_opened) reject_set(request, failure.what());
-    console.say(error_message(number::database_unusable, failure.text() + ".", request.line));
+    console.say(
+        error_message(number_of_failure(request, failure), failure.text() + ".", request.line));
   }
   console.say(error_message(number::finished_badly,
-                            fmt::format("{} ends without success; what it was for is said above.",
-                                        verb_name(request.verb)),
+                            fmt::format("{} is terminating abnormally.", verb_name(request.verb)),
                             request.line));
   if (request.is_backup()) {
-    console.log(
-        fmt::format("Error: 3041, Severity: 16, State: 1.\n{} of '{}' failed; the log of "
-                    "the backup application may say more.",
-                    verb_name(request.verb), request.database));
+    console.log(error_message(number::failed_for_the_log,
+                              fmt::format("{} of '{}' failed; the log of the backup application "
+                                          "may say more.",
+                                          verb_name(request.verb), request.database),
+                              request.line));
   }
   return false;
 }
 
 void say_finished(const Request& request, std::uint64_t bytes, double seconds, Console& console) {
   const std::uint64_t pages_count = (bytes + page_bytes - 1) / page_bytes;
-  const double megabytes = static_cast<double>(bytes) / 1e6;
+  const double megabytes = static_cast<double>(bytes) / (1024 * 1024);
+  if (bytes > 0) {
+    console.say({number::processed, severity_info,
+                 fmt::format("Processed {} pages for database '{}', file '{}' on file 1.",
+                             pages_count, request.database, request.database),
+                 request.line});
+  }
   console.say({number::finished, severity_info,
-               fmt::format("{} has successfully processed {} pages: {:.3f} MB in {:.3f} seconds, "
-                           "{:.3f} MB/sec.",
-                           verb_name(request.verb), pages_count, megabytes, seconds,
+               fmt::format("{} successfully processed {} pages in {:.3f} seconds ({:.3f} MB/sec).",
+                           verb_name(request.verb), pages_count, seconds,
                            seconds > 0 ? megabytes / seconds : 0.0),
                request.line});
 }

@@ -33,7 +33,7 @@ void check_restore(const Request& request, const Surroundings& surroundings);
 /// What BACKUP says of itself. `page_bytes` and the rest come from the engine.
 Description describe_backup(const Request& request, const Catalogue& catalogue);
 
-/// 3014. Pages of 8192 bytes: the server's unit.
+/// 4035 and 3014. Pages of 8192 bytes: the server's unit.
 void say_finished(const Request& request, std::uint64_t bytes, double seconds, Console& console);
 
 /// Adds the name of this computer to messages and descriptions.

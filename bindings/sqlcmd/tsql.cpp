@@ -147,6 +147,7 @@ class Parser {
       return statement;
     }
     if (take_word("DECLARE")) return take_declare(std::move(statement));
+    if (take_word("ALTER")) return take_alter(std::move(statement));
     if (take_word("SET")) return take_set(std::move(statement));
     if (take_word("PRINT")) {
       statement.verb = Verb::print;
@@ -158,7 +159,27 @@ class Parser {
       statement.verb = Verb::quit;
       return statement;
     }
-    fail_here("BACKUP, RESTORE, USE, DECLARE, SET, PRINT or SELECT");
+    fail_here("BACKUP, RESTORE, USE, DECLARE, SET, PRINT, SELECT or ALTER DATABASE");
+    return statement;
+  }
+
+  /// ALTER DATABASE x SET ..., as scripts like to have around a RESTORE. Words that begin another
+  /// statement end it.
+  Statement take_alter(Statement statement) {
+    static constexpr const char* beginnings[] = {"BACKUP", "RESTORE", "USE",    "DECLARE",
+                                                 "PRINT",  "SELECT",  "RETURN", "ALTER"};
+    need_word("DATABASE");
+    statement.verb = Verb::alter;
+    statement.database = take_name();
+    need_word("SET");
+    if (now().kind != TokenKind::word) fail_here("a setting");
+    while (!is_at_end() && !now().is_symbol(';')) {
+      if (now().kind == TokenKind::bad) fail_here("a setting");
+      for (const char* word : beginnings) {
+        if (now().is_word(word)) return statement;
+      }
+      step();
+    }
     return statement;
   }
 
@@ -256,6 +277,13 @@ class Parser {
   void take_option_value(Option& option) {
     switch (option.spec->form) {
       case OptionForm::flag: return;
+      case OptionForm::flag_with_list:
+        if (!take_symbol('(')) return;
+        while (!error_ && !take_symbol(')')) {
+          if (is_at_end() || now().kind == TokenKind::bad) fail_here(")");
+          step();
+        }
+        return;
       case OptionForm::maybe_number:
         if (!take_symbol('=')) return;
         option.value = take_number();
@@ -435,6 +463,7 @@ const char* verb_name(Verb verb) {
     case Verb::assign:
     case Verb::ignore:
     case Verb::count_rows: return "SET";
+    case Verb::alter: return "ALTER DATABASE";
     case Verb::print: return "PRINT";
     case Verb::select: return "SELECT";
     case Verb::quit: return "RETURN";

@@ -43,6 +43,7 @@ enum class Verb : std::uint8_t {
   assign,
   ignore,
   count_rows,  // SET NOCOUNT
+  alter,       // ALTER DATABASE x SET ...: of no consequence.
   print,
   select,
   quit,  // RETURN
@@ -51,11 +52,12 @@ enum class Verb : std::uint8_t {
 /// How an option is written.
 enum class OptionForm : std::uint8_t {
   flag,
-  number,        // NAME = 1 | @v
-  maybe_number,  // NAME [= 1 | @v]
-  text,          // NAME = 'x' | @v
-  mark,          // NAME = 'x' | @v [AFTER 'y']
-  move,          // MOVE 'x' TO 'y'
+  flag_with_list,  // NAME [(anything)]
+  number,          // NAME = 1 | @v
+  maybe_number,    // NAME [= 1 | @v]
+  text,            // NAME = 'x' | @v
+  mark,            // NAME = 'x' | @v [AFTER 'y']
+  move,            // MOVE 'x' TO 'y'
 };
 
 enum class OptionId : std::uint8_t {

@@ -32,7 +32,7 @@ constexpr OptionSpec option_table[] = {
     // BACKUP
     {"COPY_ONLY", F::flag, I::copy_only, used_in_backup},
     {"DIFFERENTIAL", F::flag, I::differential, used_in_backup},
-    {"COMPRESSION", F::flag, I::compression, used_in_backup},
+    {"COMPRESSION", F::flag_with_list, I::compression, used_in_backup},
     {"NO_COMPRESSION", F::flag, I::ignored, used_in_backup},
     {"NAME", F::text, I::name, used_in_backup},
     {"DESCRIPTION", F::text, I::description, used_in_backup},
@@ -46,7 +46,7 @@ constexpr OptionSpec option_table[] = {
     {"SKIP", F::flag, I::ignored, used_in_backup},
     {"NOSKIP", F::flag, I::ignored, used_in_backup},
     {"NO_TRUNCATE", F::flag, I::ignored, used_in_backup},
-    {"ENCRYPTION", F::flag, I::refused, used_in_backup},
+    {"ENCRYPTION", F::flag_with_list, I::refused, used_in_backup},
     // RESTORE
     {"FILE", F::number, I::file, in_reading},
     {"LOADHISTORY", F::flag, I::ignored, used_in_lists},

@@ -84,6 +84,9 @@ TEST_CASE("statements that are understood") {
        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED SET DEADLOCK_PRIORITY LOW PRINT 'x'",
        "SET; SET; SET; SET; SET; PRINT x"},
       {"SELECT @@VERSION AS v, DB_NAME() [d], SERVERPROPERTY('x'), N'a', -1, NULL", "SELECT"},
+      {"ALTER DATABASE [shop] SET SINGLE_USER WITH ROLLBACK IMMEDIATE RESTORE DATABASE shop FROM "
+       "VIRTUAL_DEVICE='x' WITH REPLACE ALTER DATABASE shop SET MULTI_USER; PRINT 'x'",
+       "ALTER DATABASE shop; RESTORE DATABASE shop <x> REPLACE; ALTER DATABASE shop; PRINT x"},
       {"SELECT name FROM master.sys.databases WHERE name = 'x' ORDER BY name", "SELECT"},
   };
   for (const Row& row : rows) {
@@ -119,8 +122,12 @@ TEST_CASE("what is not understood is named, with its place, and nothing of the b
       {"BACKUP DATABASE [d", "102: Here begins a name that does not end (line 1, column 17)."},
       {"PRINT 'a' /* /* */", "102: Here begins a comment that does not end (line 1, column 10)."},
       {"DROP DATABASE d",
-       "102: 'DROP' stands where BACKUP, RESTORE, USE, DECLARE, SET, PRINT or "
-       "SELECT is expected (line 1, column 1)."},
+       "102: 'DROP' stands where BACKUP, RESTORE, USE, DECLARE, SET, PRINT, SELECT or "
+       "ALTER DATABASE is expected (line 1, column 1)."},
+      {"ALTER DATABASE d ADD FILE x",
+       "102: 'ADD' stands where SET is expected (line 1, column 18)."},
+      {"BACKUP DATABASE d TO VIRTUAL_DEVICE='x' WITH COMPRESSION (LEVEL = 1",
+       "102: The end of the batch stands where ) is expected (line 1, column 68)."},
       {"SELECT name",
        "102: The end of the batch stands where FROM and a table is expected "
        "(line 1, column 12)."},

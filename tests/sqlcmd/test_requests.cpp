@@ -1,6 +1,7 @@
 // tests/sqlcmd/test_requests.cpp: ranges of options, the command line, batches, descriptions.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <random>
 #include <sstream>
 
@@ -61,7 +62,7 @@ TEST_CASE("ranges and contradictions") {
       {backup_with("BLOCKSIZE = 512.5"), 3217},
       {backup_with("BLOCKSIZE = -512"), 3250},
       {backup_with("BLOCKSIZE = @n"), 3217},
-      {backup_with("BLOCKSIZE = @unknown"), 50005},
+      {backup_with("BLOCKSIZE = @unknown"), 137},
       {backup_with("MAXTRANSFERSIZE = @size"), 0},
       {backup_with("MAXTRANSFERSIZE = 0"), 3250},
       {backup_with("MAXTRANSFERSIZE = 65537"), 3217},
@@ -73,22 +74,34 @@ TEST_CASE("ranges and contradictions") {
       {backup_with("STATS = 101"), 3250},
       {backup_with("NAME = '" + std::string(128, 'x') + "'"), 0},
       {backup_with("NAME = '" + std::string(129, 'x') + "'"), 3217},
-      {backup_with("ENCRYPTION"), 50003},
-      {backup_with("NORECOVERY"), 50003},
+      {backup_with("ENCRYPTION"), 50002},
+      {backup_with("ENCRYPTION (ALGORITHM = AES_256, SERVER CERTIFICATE = c)"), 50002},
+      {backup_with("COMPRESSION (ALGORITHM = ZSTD, LEVEL = HIGH), INIT"), 0},
+      {backup_with("NAME = @v, DESCRIPTION = '', MEDIANAME = N'm', MEDIADESCRIPTION = 'x'"), 0},
+      {backup_with("MEDIANAME = '" + std::string(129, 'x') + "'"), 3217},
+      {backup_with("DESCRIPTION = '" + std::string(256, 'x') + "'"), 3217},
+      {backup_with("FORMAT, NOINIT, SKIP, NO_COMPRESSION, NO_CHECKSUM, STOP_ON_ERROR, REWIND"), 0},
+      {backup_with("EXPIREDATE = '20300101', RETAINDAYS = 3, NOUNLOAD, CONTINUE_AFTER_ERROR"), 0},
+      {backup_with("NORECOVERY"), 50002},
       {backup_with("SNAPSHOT"), 0},
-      {backup_with("SNAPSHOT, DIFFERENTIAL"), 50003},
-      {"BACKUP LOG d TO VIRTUAL_DEVICE='x' WITH METADATA_ONLY", 50003},
+      {backup_with("SNAPSHOT, DIFFERENTIAL"), 50002},
+      {"BACKUP LOG d TO VIRTUAL_DEVICE='x' WITH METADATA_ONLY", 50002},
       {"BACKUP DATABASE d TO VIRTUAL_DEVICE='x', VIRTUAL_DEVICE='y' WITH SNAPSHOT", 3277},
-      {"BACKUP DATABASE d TO VIRTUAL_DEVICE='x', VIRTUAL_DEVICE='x'", 50004},
-      {"BACKUP DATABASE d TO VIRTUAL_DEVICE=''", 50004},
-      {"BACKUP DATABASE d TO VIRTUAL_DEVICE='a\\b'", 50004},
+      {"BACKUP DATABASE d TO VIRTUAL_DEVICE='x', VIRTUAL_DEVICE='x'", 50003},
+      {"BACKUP DATABASE d TO VIRTUAL_DEVICE=''", 50003},
+      {"BACKUP DATABASE d TO VIRTUAL_DEVICE='a\\b'", 50003},
       {"BACKUP DATABASE d TO VIRTUAL_DEVICE=@v", 0},
       {"RESTORE LOG d WITH NORECOVERY", 3207},
       {restore_with("FILE = 1"), 0},
-      {restore_with("FILE = 2"), 50003},
-      {restore_with("STOPAT = 'now'"), 50003},
+      {restore_with("FILE = 2"), 50002},
+      {restore_with("STOPAT = 'now'"), 50002},
       {restore_with("RECOVERY, NORECOVERY"), 3217},
       {restore_with("STANDBY = 'x'"), 0},
+      {restore_with("STOPBEFOREMARK = 'lsn:1' AFTER 'x'"), 50002},
+      {restore_with("PARTIAL, KEEP_REPLICATION, RESTRICTED_USER, UNLOAD, CHECKSUM, STATS = 1"), 0},
+      {restore_with("MAXTRANSFERSIZE = 65535"), 3250},
+      {restore_with("BLOCKSIZE = 768"), 3253},
+      {restore_with("PASSWORD = 'x'"), 50002},
       {restore_with("MOVE 'a' TO 'b'"), 3217},
       {restore_with("MOVE 'a' TO '/b'"), 0},
   };
@@ -158,6 +171,33 @@ TEST_CASE("the command line: attached, separate, bundled, named when unknown") {
   o = options_of({"-ia.sql,b.sql", "c.sql", "--databases", "/d"});
   CHECK(o.input_paths == std::vector<std::string>{"a.sql", "b.sql", "c.sql"});
   CHECK(o.databases_directory == "/d");
+  // What clients of today and of long ago pass, in clusters and out of them.
+  o = options_of({"-S", "localhost", "-U", "sa", "-P", "x", "-Q", "print 1", "-b"});
+  CHECK(o.server == "localhost");
+  CHECK(o.stops_on_error);
+  o = options_of({"-Slocalhost\\INSTANCE,1433", "-Usa", "-Px", "-bCEI", "-N", "optional", "-y", "0",
+                  "-Q", "print 1", "-r", "1", "-p", "1", "-K", "ReadOnly", "-J", "c.pem", "-X1"});
+  CHECK(o.server == "localhost\\INSTANCE,1433");
+  CHECK(o.has_quoted_identifiers);
+  CHECK(o.wide_column_max == 0);
+  CHECK(o.errors_to_stderr == 1);
+  o = options_of({"-C", "-N", "-No", "-Ns", "-bQ", "print 2"});
+  CHECK(o.query == "print 2");
+  CHECK(o.stops_on_error);
+  o = options_of({"-Q", "print 1", "-U", "sa", "-P"});
+  CHECK(o.query == "print 1");
+  o = options_of({"--server=s", "--query", "print 3", "--exit-on-error", "--headers=-1",
+                  "--trust-server-certificate", "--encrypt-connection", "true", "--variables",
+                  "a=1", "b=2", "--database-name", "shop"});
+  CHECK(o.server == "s");
+  CHECK(o.query == "print 3");
+  CHECK(o.stops_on_error);
+  CHECK(o.rows_per_header == -1);
+  CHECK(o.variables.at("B") == "2");
+  CHECK(o.database == "shop");
+  options_of({"--query"}, "'--query': its value is missing");
+  options_of({"--headers=x"}, "'--headers'");
+  options_of({"--databases"}, "'--databases'");
   options_of({"-B"}, "'-B'");
   options_of({"--frob"}, "'--frob'");
   options_of({"-b", "word"}, "'word'");
@@ -169,6 +209,24 @@ TEST_CASE("the command line: attached, separate, bundled, named when unknown") {
   options_of({"-w", "3"}, "'-w'");
   options_of({"-V", "26"}, "'-V'");
   options_of({"-v", "x"}, "'-v'");
+}
+
+TEST_CASE(
+    "the environment: defaults that the command line replaces, a password that nobody reads") {
+  ::setenv("SQLCMDPASSWORD", "secret", 1);
+  ::setenv("SQLCMDSERVER", "from-there", 1);
+  ::setenv("SQLCMDHEADERS", "-1", 1);
+  Options o = options_of({"-Q", "print 1"});
+  CHECK(o.server == "from-there");
+  CHECK(o.rows_per_header == -1);
+  o = options_of({"-S", "here", "-h", "5"});
+  CHECK(o.server == "here");
+  CHECK(o.rows_per_header == 5);
+  ::setenv("SQLCMDHEADERS", "many", 1);
+  options_of({"-Q", "print 1"}, "SQLCMDHEADERS");
+  ::unsetenv("SQLCMDHEADERS");
+  ::unsetenv("SQLCMDSERVER");
+  ::unsetenv("SQLCMDPASSWORD");
 }
 
 TEST_CASE("batches: GO, counts, comments, quotes, variables, colon commands") {
@@ -194,6 +252,9 @@ TEST_CASE("batches: GO, counts, comments, quotes, variables, colon commands") {
   CHECK(batches.size() == 2);
   CHECK(run(":setvar y \"a b\"\n$(x)$(Y)\n") == ScriptEnd::at_end);
   CHECK(batches == std::vector<std::string>{"1a b\n"});
+  ::setenv("SQLCMD_TEST_INHERITED", "from outside", 1);
+  CHECK(run("$(SQLCMD_TEST_INHERITED)\n") == ScriptEnd::at_end);
+  CHECK(batches == std::vector<std::string>{"from outside\n"});
   CHECK(run("$(nix)") == ScriptEnd::unreadable);
   CHECK(said.size() == 1);
   CHECK(run("a\n:exit\nb") == ScriptEnd::by_exit);

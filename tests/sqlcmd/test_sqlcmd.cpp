@@ -2,8 +2,11 @@
 // processes, and every way in which they may fail. Times are not asserted; a watchdog ends a hang.
 #include <doctest/doctest.h>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -50,6 +53,16 @@ Media backed_up(std::uint32_t count, const std::string& with = "") {
 void check_failed(const Outcome& outcome, std::initializer_list<int> numbers) {
   CHECK_MESSAGE(outcome.exit_code == 1, outcome.output);
   CHECK_MESSAGE(outcome.has_messages(numbers), outcome.output);
+  const bool is_last_word = outcome.output.ends_with(" is terminating abnormally.\n");
+  const bool logs_after_it = outcome.has("Error: 3041, Severity: 16, State: 1.\n");
+  CHECK_MESSAGE((is_last_word || logs_after_it), outcome.output);
+}
+
+/// Where `text` stands in what was said; its absence fails the test.
+std::size_t place_of(const Outcome& outcome, const std::string& text) {
+  const std::size_t at = outcome.output.find(text);
+  CHECK_MESSAGE(at != std::string::npos, outcome.output);
+  return at;
 }
 
 std::size_t files_in(const std::string& directory) {
@@ -65,7 +78,11 @@ TEST_CASE("the published sample: one device, FORMAT and REPLACE, a megabyte per 
   Media media;
   const Outcome backup = run_client(backup_plan(1, "WITH FORMAT, MAXTRANSFERSIZE=1048576"), media);
   CHECK_MESSAGE(backup.exit_code == 0, backup.output);
-  CHECK(backup.has("successfully processed"));
+  CHECK(place_of(backup, "Processed ") <
+        place_of(backup, "pages for database 'shop', file 'shop'"));
+  CHECK(place_of(backup, " on file 1.\nBACKUP DATABASE successfully processed ") > 0);
+  CHECK(backup.output.ends_with(" MB/sec).\n"));
+  CHECK_FALSE(backup.has("Msg "));
   CHECK(backup.config.max_transfer_bytes == 1048576);
   CHECK(backup.config.block_bytes == 512);
   CHECK((backup.config.features & VDSET_FEATURE_WRITE_MEDIA) != 0);
@@ -96,6 +113,24 @@ TEST_CASE("four devices; a write-ahead log; STATS; other sizes when restored; an
     for (const DeviceOutcome& device : restore.devices)
       CHECK(device.reads_at_end == 0);
     CHECK(content_of(place.database("copy")) == wanted);
+  }
+}
+
+TEST_CASE("STATS: percentages in order, then the end") {
+  const Place place;
+  make_database(place.database("shop"), 20000, "delete");
+  ClientPlan plan = backup_plan(1, "WITH STATS = 25");
+  plan.arguments = "-m -1";
+  Media media;
+  const Outcome outcome = run_client(plan, media);
+  CHECK(outcome.exit_code == 0);
+  const std::size_t last = place_of(outcome, "100 percent processed.");
+  CHECK(place_of(outcome, "Msg 3211, Level 10, State 1, Server ., Line 1\n") < last);
+  CHECK(last < place_of(outcome, "Msg 4035, "));
+  CHECK(place_of(outcome, "Msg 4035, ") < place_of(outcome, "Msg 3014, Level 0"));
+  for (const char* step : {"25 percent", "50 percent", "75 percent"}) {
+    const std::size_t at = outcome.output.find(step);  // A fast backup may pass over some.
+    CHECK((at == std::string::npos || at < last));
   }
 }
 
@@ -309,11 +344,11 @@ TEST_CASE("refusals reach a client that already waits, with the reason") {
   int expected = 0;
   SUBCASE("no such database") {
     plan.statement = "BACKUP DATABASE nix TO VIRTUAL_DEVICE='{set-b}'";
-    expected = 50001;
+    expected = 911;
   }
   SUBCASE("a name that leaves the directory") {
     plan.statement = "BACKUP DATABASE [../shop] TO VIRTUAL_DEVICE='{set-b}'";
-    expected = 50004;
+    expected = 50003;
   }
   SUBCASE("another number of devices") {
     plan.devices_count = 2;
@@ -335,10 +370,62 @@ TEST_CASE("a set that nobody makes") {
   make_database(place.database("shop"), 10, "delete");
   std::string output;
   CHECK(run_sqlcmd("-l 1 -b -r -Q \"BACKUP DATABASE shop TO VIRTUAL_DEVICE='x'\"", output) == 1);
+  CHECK(output.find("Msg 18210,") < output.find("Msg 3201,"));
+  CHECK(output.ends_with("may say more.\n"));  // 3041, in the log.
   CHECK_MESSAGE(output.find("BackupVirtualDeviceSet::Initialize: Open failure on backup device "
                             "'x'. Operating system error 0x80070002(") != std::string::npos,
                 output);
   CHECK(output.find("Msg 3201,") < output.find("Msg 3013,"));
+}
+
+TEST_CASE("a client that is killed") {
+  const Place place;
+  make_database(place.database("shop"), 4000, "delete");
+  const pid_t client = ::fork();
+  REQUIRE(client >= 0);
+  if (client == 0) {
+    vdset_config config = {};
+    config.struct_bytes = sizeof config;
+    config.device_count = 1;
+    vdset_set* set = nullptr;
+    vdset_device* device = nullptr;
+    const vdset_command* command = nullptr;
+    const std::int64_t wait_ns = 30000000000;
+    const bool is_served = vdset_set_create("victim", &config, nullptr, &set) == VDSET_OK &&
+                           vdset_set_get_configuration(set, wait_ns, &config) == VDSET_OK &&
+                           vdset_set_open_device(set, "victim", &device) == VDSET_OK &&
+                           vdset_device_get_command(device, wait_ns, &command) == VDSET_OK;
+    if (is_served) ::kill(::getpid(), SIGKILL);
+    ::_exit(1);
+  }
+  Outcome outcome;
+  outcome.exit_code =
+      run_sqlcmd("-l 30 -b -Q \"BACKUP DATABASE shop TO VIRTUAL_DEVICE='victim'\"", outcome.output);
+  int status = 0;
+  CHECK(::waitpid(client, &status, 0) == client);
+  CHECK(WIFSIGNALED(status));
+  check_failed(outcome, {3271, 3013});
+  CHECK_MESSAGE((outcome.has("died") || outcome.has("left")), outcome.output);
+  CHECK(outcome.has("process " + std::to_string(client)));
+}
+
+TEST_CASE("a signal to sqlcmd: the client is told, and the signal has its way") {
+  const Place place;
+  make_database(place.database("shop"), 100, "delete");
+  const std::string program = std::getenv("SQLCMD");
+  ::setenv("SQLCMD", ("timeout --preserve-status -s TERM 1 " + program).c_str(), 1);
+  ClientPlan plan = backup_plan(1);
+  plan.quirk = [](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
+    if (command.code == VDSET_COMMAND_FLUSH) ::usleep(1500000);
+    return {};
+  };
+  Media media;
+  const Outcome outcome = run_client(plan, media);
+  ::setenv("SQLCMD", program.c_str(), 1);
+  CHECK(outcome.exit_code != 0);
+  CHECK_MESSAGE(outcome.has_messages({3204, 3013}), outcome.output);
+  CHECK(outcome.devices[0].end == VDSET_E_ABORT);
+  CHECK(std::string(outcome.reason.text).find("signal") != std::string::npos);
 }
 
 TEST_CASE("the time is up: -t") {
@@ -399,10 +486,10 @@ TEST_CASE("NORECOVERY, a log, RECOVERY; MOVE; REPLACE") {
   const auto restore = [&](const std::string& what, const std::string& with, Media& media) {
     return run_client(plan_for("s", 1, "RESTORE " + what + " copy FROM", with), media);
   };
-  check_failed(restore("LOG", "", log), {50006, 3013});
+  check_failed(restore("LOG", "", log), {3117, 3013});
   CHECK(restore("DATABASE", "WITH NORECOVERY", full).exit_code == 0);
   CHECK(run_sqlcmd("-b -Q \"BACKUP DATABASE copy TO VIRTUAL_DEVICE='x'\"", output) == 1);
-  check_failed(restore("DATABASE", "WITH NORECOVERY", log), {50003, 3013});
+  check_failed(restore("DATABASE", "WITH NORECOVERY", log), {50002, 3013});
   CHECK(restore("LOG", "WITH NORECOVERY", log).exit_code == 0);
   CHECK(run_sqlcmd("-b -Q \"RESTORE DATABASE copy WITH RECOVERY\"", output) == 0);
   CHECK(content_of(place.database("copy")) == content_of(place.database("shop")));
@@ -414,7 +501,7 @@ TEST_CASE("NORECOVERY, a log, RECOVERY; MOVE; REPLACE") {
   CHECK_MESSAGE(moved.exit_code == 0, moved.output);
   CHECK(std::filesystem::is_symlink(place.database("copy")));
   CHECK(content_of(elsewhere) == content_of(place.database("copy")));
-  check_failed(restore("DATABASE", "WITH REPLACE, MOVE 'nix' TO '/tmp/x'", full), {50007, 3013});
+  check_failed(restore("DATABASE", "WITH REPLACE, MOVE 'nix' TO '/tmp/x'", full), {3234, 3013});
 }
 
 TEST_CASE("SNAPSHOT, both ways") {
@@ -454,7 +541,7 @@ TEST_CASE("SNAPSHOT, both ways") {
   CHECK_MESSAGE(backup.exit_code == 0, backup.output);
   const std::string wanted = content_of(place.database("shop"));
   ClientPlan restore = plan_for("s", 1, "RESTORE DATABASE copy FROM", "");
-  check_failed(run_client(restore, media), {50009, 3013});
+  check_failed(run_client(restore, media), {50005, 3013});
   restore.statement += " WITH SNAPSHOT";
   restore.quirk = [&](std::uint32_t, const vdset_command& command,
                       Media&) -> std::optional<Answer> {
@@ -489,6 +576,20 @@ TEST_CASE("the front end: input, batches, exit codes") {
   CHECK(run_sqlcmd("-Q 'select 1' --nix", output) == 1);
   CHECK(output.find("--nix") != std::string::npos);
   CHECK(run_sqlcmd("-i /nowhere", output) == 1);
+  CHECK(run_sqlcmd("-Q 'select nix()'", output) == 0);  // As sqlcmd: only -b and -V count errors.
+  CHECK(run_sqlcmd("-V 16 -Q 'select nix()'", output) == 0);
+  CHECK(run_sqlcmd("-V 15 -Q 'select nix()'", output) == 1);
+  CHECK(run_sqlcmd("-b -Q 'alter database nix set offline'", output) == 1);
+  CHECK(output.find("Msg 911,") == 0);
+  CHECK(run_sqlcmd("-b -o " + place.directory() + "/said -Q 'select nix()'", output) == 1);
+  CHECK(output.empty());
+  CHECK(std::filesystem::file_size(place.directory() + "/said") > 0);
+  const std::string osql = place.directory() + "/osql";
+  std::filesystem::create_symlink(std::filesystem::absolute(std::getenv("SQLCMD")), osql);
+  CHECK(run_shell(osql + " -E -S . -n -b -h-1 -w 200 -Q \"print 'by osql'\"", output) == 0);
+  CHECK(output == "by osql\n");
+  CHECK(run_shell(osql + " '-?'", output) == 0);
+  CHECK(output.find("usage: osql ") == 0);
   CHECK(run_sqlcmd("-b < " + place.directory() + "/a.sql", output) == 1);
   CHECK(run_sqlcmd("-Q \"select * from sys.databases where name = 'shop'\"", output) == 0);
   CHECK(output.find("(1 rows affected)") != std::string::npos);
