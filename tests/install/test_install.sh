@@ -72,13 +72,20 @@ needs_not() { ! needs "$1" "$2"; }
 
 static_leaves_malloc_alone() { ! config --static --libs vdset | grep mimalloc; }
 
+# By whatever name, and by whatever path: a link elsewhere finds its library, too.
+front_door_speaks() {  # front_door_speaks PROGRAM
+  [[ $(timeout 20 "$1" -h -1 -W -Q 'SET NOCOUNT ON SELECT 40') == 40 ]]
+}
+
 tool_speaks() { timeout 20 "$prefix/bin/vdset" --help | grep backup >/dev/null; }
 
 check "./dev install" "$root/dev" install "$scratch/first"
 check "./dev install again, over the first" "$root/dev" install "$scratch/first"
 mv first moved
 prefix=$scratch/moved
-for file in include/vdset.h lib/libvdset.so lib/libvdset.a lib/pkgconfig/vdset.pc bin/vdset; do
+for file in include/vdset.h lib/libvdset.so lib/libvdset.a lib/pkgconfig/vdset.pc bin/vdset \
+  include/sqlvdi/{vdi,vdierror,vdi_server}.h lib/libsqlvdi.so lib/pkgconfig/sqlvdi.pc \
+  libexec/vdset/{sqlcmd,osql}; do
   check "installed: $file" is_file "$prefix/$file"
 done
 check "nothing in a directory of one architecture" nothing_unasked
@@ -96,4 +103,9 @@ check "it needs no mimalloc" needs_not static mimalloc
 check "the example runs, static" runs_identical static
 check "the static flags leave malloc alone" static_leaves_malloc_alone
 check "the installed tool runs from its new place" tool_speaks
+check "sqlcmd runs from its new place" front_door_speaks "$prefix/libexec/vdset/sqlcmd"
+check "osql runs from its new place" front_door_speaks "$prefix/libexec/vdset/osql"
+ln -s "$prefix/libexec/vdset/sqlcmd" elsewhere
+check "a link to sqlcmd runs from anywhere" front_door_speaks ./elsewhere
+check "no other sqlcmd is hidden: bin has vdset alone" test "$(ls "$prefix/bin")" = vdset
 finish
