@@ -98,6 +98,9 @@ void run_backup_snapshot(const Request& request, const Surroundings& surrounding
   header.backup = options.backup;
   header.device_count = 1;
   header.block_bytes = options.block_bytes;
+  // As it is now, for who reads the list; until the freeze it may still grow.
+  header.database_bytes = database.database_bytes();
+  header.page_bytes = database.page_bytes();
   header.kind = cli::BlockKind::description;
   header.next_bytes = options.block_bytes;  // The trailer, which is one block.
   bool goes_on =
@@ -106,14 +109,14 @@ void run_backup_snapshot(const Request& request, const Surroundings& surrounding
   if (goes_on) {
     database.freeze();
     say_frozen(request, number::io_frozen, "is suspended for a snapshot", console);
-    const std::uint64_t database_bytes = database.database_bytes();
+    const std::uint64_t frozen_bytes = database.database_bytes();
     header.kind = cli::BlockKind::trailer;
     header.next_bytes = 0;
     goes_on = device.write(header, {}) && device.command(VDSET_COMMAND_FLUSH) &&
               device.command(VDSET_COMMAND_SNAPSHOT);
     database.thaw();
     say_frozen(request, number::io_resumed, "goes on", console);
-    progress.progress(database_bytes);
+    progress.progress(frozen_bytes);
   }
   device.finish();
   say_finished(request, progress.done_bytes(), progress.seconds(), console);

@@ -41,7 +41,11 @@ ScriptEnd ScriptRunner::run(std::istream& input) {
   comment_depth_ = 0;
   quote_ = '\0';
   std::string line;
+  bool is_first = true;
   while (std::getline(input, line)) {
+    if (is_first && line.starts_with("\xEF\xBB\xBF"))
+      line.erase(0, 3);  // An editor's mark of UTF-8.
+    is_first = false;
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (options_.echoes_input) complain_(line);
     std::uint32_t times = 0;

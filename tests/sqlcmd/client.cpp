@@ -117,6 +117,7 @@ class Client {
       if (answer.ends_client) return;
       outcome.end = vdset_device_complete_command(device, command, answer.code, answer.bytes,
                                                   answer.position);
+      if (answer.leaves) return;
       if (answer.aborts) vdset_set_signal_abort(set_, answer.code, "the client has had enough");
     }
   }
@@ -137,7 +138,7 @@ class Client {
       case VDSET_COMMAND_WRITE:
         if ((plan_.features & VDSET_FEATURE_RANDOM_ACCESS) != 0 &&
             static_cast<std::uint64_t>(command.position) != medium.size()) {
-          return {VDSET_ERROR_WRITE_FAULT, 0, 0, false, false};
+          return {VDSET_ERROR_WRITE_FAULT, 0, 0};
         }
         medium.insert(medium.end(), bytes, bytes + command.size);
         answer.bytes = static_cast<std::uint32_t>(command.size);
@@ -146,7 +147,7 @@ class Client {
       case VDSET_COMMAND_FLUSH:
       case VDSET_COMMAND_COMPLETE:
       case VDSET_COMMAND_CLEAR_ERROR: return answer;
-      default: return {VDSET_ERROR_NOT_SUPPORTED, 0, 0, false, false};
+      default: return {VDSET_ERROR_NOT_SUPPORTED, 0, 0};
     }
   }
 

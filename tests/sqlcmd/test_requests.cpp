@@ -255,6 +255,8 @@ TEST_CASE("batches: GO, counts, comments, quotes, variables, colon commands") {
   ::setenv("SQLCMD_TEST_INHERITED", "from outside", 1);
   CHECK(run("$(SQLCMD_TEST_INHERITED)\n") == ScriptEnd::at_end);
   CHECK(batches == std::vector<std::string>{"from outside\n"});
+  CHECK(run("\xEF\xBB\xBFgo\na\n") == ScriptEnd::at_end);
+  CHECK(batches == std::vector<std::string>{"a\n"});
   CHECK(run("$(nix)") == ScriptEnd::unreadable);
   CHECK(said.size() == 1);
   CHECK(run("a\n:exit\nb") == ScriptEnd::by_exit);

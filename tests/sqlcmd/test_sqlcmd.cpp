@@ -269,6 +269,14 @@ TEST_CASE("a client that fails a backup: the statement says who and why") {
     CHECK((outcome.has_messages({3202}) || outcome.has_messages({3271})));
     CHECK(outcome.has("112"));
   }
+  SUBCASE("an error, then Close without a word") {
+    answer.code = VDSET_ERROR_WRITE_FAULT;
+    answer.leaves = true;
+    only_the_second = false;
+    const Outcome outcome = run_client(plan, media);
+    check_failed(outcome, {3202, 3013});
+    CHECK(outcome.has("failed: 29("));
+  }
   SUBCASE("SignalAbort alone") {
     answer.code = VDSET_ERROR_OPERATION_ABORTED;
     answer.aborts = true;
@@ -296,7 +304,7 @@ TEST_CASE("a client that fails a restore") {
   SUBCASE("a read error") {
     plan.quirk = [&](std::uint32_t device, const vdset_command&, Media&) -> std::optional<Answer> {
       if (device == 0) return {};
-      return Answer{VDSET_ERROR_READ_FAULT, 0, 0, false, false};
+      return Answer{VDSET_ERROR_READ_FAULT, 0, 0};
     };
     check_failed(run_client(plan, media), {3203, 3013});
   }
@@ -527,7 +535,7 @@ TEST_CASE("SNAPSHOT, both ways") {
     std::string output;
     was_frozen = run_shell("sqlite3 " + place.database("shop") + " 'delete from t'", output) != 0;
     std::filesystem::copy_file(place.database("shop"), stored);
-    return Answer{code, 0, 0, false, false};
+    return Answer{code, 0, 0};
   };
   Media media;
   const Outcome backup = run_client(plan, media);
@@ -542,6 +550,10 @@ TEST_CASE("SNAPSHOT, both ways") {
   const std::string wanted = content_of(place.database("shop"));
   ClientPlan restore = plan_for("s", 1, "RESTORE DATABASE copy FROM", "");
   check_failed(run_client(restore, media), {50005, 3013});
+  ClientPlan list = plan_for("s", 1, "RESTORE FILELISTONLY FROM", "");
+  list.arguments = "-W";
+  CHECK(run_client(list, media)
+            .has("shop.db D PRIMARY " + std::to_string(std::filesystem::file_size(stored)) + " "));
   restore.statement += " WITH SNAPSHOT";
   restore.quirk = [&](std::uint32_t, const vdset_command& command,
                       Media&) -> std::optional<Answer> {
