@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -102,6 +103,8 @@ int main(int count, char** values) {
   // restored database that everybody may write to.
   const mode_t inherited = ::umask(S_IWGRP | S_IWOTH);
   ::umask(inherited | S_IWGRP | S_IWOTH);
+  // A client that does not care for what is printed still wants its backup.
+  std::signal(SIGPIPE, SIG_IGN);
   const std::string path = count > 0 ? values[0] : "sqlcmd";
   try {
     return run_program({values + 1, values + count}, path.substr(path.find_last_of('/') + 1));
