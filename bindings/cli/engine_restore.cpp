@@ -102,7 +102,7 @@ class RestoreEngine {
 void RestoreEngine::take_plan(const RestorePlan& plan) {
   plan_ = plan;
   if (plan_.temporary_path.empty()) return;
-  file_ = open_file(plan_.temporary_path, O_RDWR | O_CREAT | O_EXCL, "cannot make the file");
+  file_ = open_file(plan_.temporary_path, O_RDWR, "cannot open the file to be made");
 }
 
 void RestoreEngine::make_devices() {
@@ -340,7 +340,7 @@ void RestoreEngine::on_header(Device& device, const BlockHeader& header) {
     if (header.database_bytes > 0 &&
         ::fallocate(file_.number(), 0, 0, static_cast<off_t>(header.database_bytes)) != 0 &&
         errno != EOPNOTSUPP && errno != ENOSYS) {
-      fail_errno(errno, "cannot make the file", plan_.temporary_path);
+      fail_errno(errno, "cannot make room in the file", plan_.temporary_path);
     }
   });
 }

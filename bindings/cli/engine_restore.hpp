@@ -22,7 +22,7 @@ struct DeviceDescription {
 struct RestorePlan {
   bool reads_on = true;          // False: what the descriptions say is all that is wanted.
   bool mounts_snapshot = false;  // MountSnapshot after the last Read.
-  std::string temporary_path;    // The file to make. Empty: everything is checked, nothing kept.
+  std::string temporary_path;    // The file to fill. Empty: everything is checked, nothing kept.
 };
 
 struct RestoreJob {

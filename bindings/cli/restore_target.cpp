@@ -1,9 +1,11 @@
 // restore_target.cpp: is the old database idle, and the exchange.
 #include "restore_target.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,13 +17,14 @@
 #include <optional>
 
 #include "bytes.hpp"
-#include "descriptor.hpp"
 #include "failure.hpp"
 #include "sqlite_support.hpp"
 
 namespace cli {
 
 namespace {
+
+constexpr const char* temporary_suffix = ".tmp";
 
 /// An exclusive lock in SQLite's own way, taken without reading or changing the file. Connections
 /// in WAL mode hold a shared lock as long as they live, others while they are in a transaction.
@@ -79,6 +82,24 @@ std::string resolve(const std::string& path) {
   return text;
 }
 
+bool lock_file(const Descriptor& file) {
+  return ::flock(file.number(), LOCK_EX | LOCK_NB) == 0;
+}
+
+/// Removes the temporary files that nobody holds a lock on: their makers were killed.
+void sweep(const std::string& directory, const std::string& prefix) {
+  DIR* entries = ::opendir(directory.c_str());
+  if (entries == nullptr) return;  // Making the next one will say why.
+  while (const dirent* entry = ::readdir(entries)) {
+    const std::string_view name = entry->d_name;
+    if (!name.starts_with(prefix) || !name.ends_with(temporary_suffix)) continue;
+    const std::string path = directory + "/" + entry->d_name;
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (file.is_open() && lock_file(file)) ::unlink(path.c_str());
+  }
+  ::closedir(entries);
+}
+
 }  // namespace
 
 RestoreTarget::RestoreTarget(const std::string& path) : path_(resolve(path)) {
@@ -90,10 +111,23 @@ RestoreTarget::RestoreTarget(const std::string& path) : path_(resolve(path)) {
   if (::stat(directory.c_str(), &status) != 0) {
     fail_errno(errno, "cannot use the target's directory", directory);
   }
-  temporary_path_ =
-      fmt::format("{}/.{}.vdset-{}.tmp", directory, name, uuid_text(random_uuid()).substr(0, 8));
   check_replaceable();
   if (exists(path_)) const ExclusiveLock lock(path_);
+  const std::string prefix = fmt::format(".{}.vdset-", name);
+  sweep(directory, prefix);
+  make_temporary(directory + "/" + prefix);
+}
+
+void RestoreTarget::make_temporary(const std::string& prefix) {
+  for (;;) {
+    temporary_path_ = prefix + uuid_text(random_uuid()).substr(0, 8) + temporary_suffix;
+    temporary_ = open_file(temporary_path_, O_RDWR | O_CREAT | O_EXCL, "cannot make the file");
+    // Another restore's sweep may have come between. Where files cannot be locked nobody sweeps.
+    struct stat status = {};
+    const bool is_being_swept = !lock_file(temporary_) && errno == EWOULDBLOCK;
+    const bool is_swept = ::fstat(temporary_.number(), &status) == 0 && status.st_nlink == 0;
+    if (!is_being_swept && !is_swept) return;
+  }
 }
 
 RestoreTarget::~RestoreTarget() {

@@ -50,7 +50,7 @@ void Restore::run(ServedSet& set) {
   run_described(job, progress);
   if (request_.verb == Verb::verify) {
     console_.say(
-        {number::is_valid, severity_note, "The backup set is whole and valid.", request_.line});
+        {number::is_valid, severity_note, "The backup set on file 1 is valid.", request_.line});
     return;
   }
   if (request_.is_snapshot) take_mounted();

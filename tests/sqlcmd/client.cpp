@@ -63,6 +63,7 @@ class Client {
     config.struct_bytes = sizeof config;
     config.device_count = plan_.devices_count;
     config.features = plan_.features;
+    config.server_timeout_ms = plan_.server_timeout_ms;
     const std::int32_t result = vdset_set_create(plan_.set_name.c_str(), &config, nullptr, &set_);
     if (result != VDSET_OK) throw std::runtime_error(vdset_last_error());
   }

@@ -28,6 +28,7 @@ struct ClientPlan {
   std::string set_name;
   std::uint32_t devices_count = 1;
   std::uint32_t features = 0;
+  std::uint32_t server_timeout_ms = 0;
   std::vector<std::string> device_names;  // Empty: set_name, set_name1, set_name2...
   std::string statement;                  // For sqlcmd -b -Q.
   std::string arguments;                  // More of them, as the shell reads them.

@@ -65,6 +65,24 @@ std::size_t place_of(const Outcome& outcome, const std::string& text) {
   return at;
 }
 
+/// A client that takes its time over one kind of command.
+std::function<std::optional<Answer>(std::uint32_t, const vdset_command&, Media&)> slow_at(
+    std::uint32_t code) {
+  return [code](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
+    if (command.code == code) ::usleep(1500000);
+    return {};
+  };
+}
+
+/// sqlcmd gets the signal after a second.
+Outcome run_client_with_signal(const std::string& signal, const ClientPlan& plan, Media& media) {
+  const std::string program = std::getenv("SQLCMD");
+  ::setenv("SQLCMD", ("timeout --preserve-status -s " + signal + " 1 " + program).c_str(), 1);
+  const Outcome outcome = run_client(plan, media);
+  ::setenv("SQLCMD", program.c_str(), 1);
+  return outcome;
+}
+
 std::size_t files_in(const std::string& directory) {
   const std::filesystem::directory_iterator begin(directory);
   return static_cast<std::size_t>(std::distance(begin, std::filesystem::directory_iterator()));
@@ -421,16 +439,10 @@ TEST_CASE("a client that is killed") {
 TEST_CASE("a signal to sqlcmd: the client is told, and the signal has its way") {
   const Place place;
   make_database(place.database("shop"), 100, "delete");
-  const std::string program = std::getenv("SQLCMD");
-  ::setenv("SQLCMD", ("timeout --preserve-status -s TERM 1 " + program).c_str(), 1);
   ClientPlan plan = backup_plan(1);
-  plan.quirk = [](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
-    if (command.code == VDSET_COMMAND_FLUSH) ::usleep(1500000);
-    return {};
-  };
+  plan.quirk = slow_at(VDSET_COMMAND_FLUSH);
   Media media;
-  const Outcome outcome = run_client(plan, media);
-  ::setenv("SQLCMD", program.c_str(), 1);
+  const Outcome outcome = run_client_with_signal("TERM", plan, media);
   CHECK(outcome.exit_code != 0);
   CHECK_MESSAGE(outcome.has_messages({3204, 3013}), outcome.output);
   CHECK(outcome.devices[0].end == VDSET_E_ABORT);
@@ -442,12 +454,45 @@ TEST_CASE("the time is up: -t") {
   make_database(place.database("shop"), 100, "delete");
   ClientPlan plan = backup_plan(1);
   plan.arguments = "-t 1";
-  plan.quirk = [](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
-    if (command.code == VDSET_COMMAND_FLUSH) ::usleep(1500000);
-    return {};
-  };
+  plan.quirk = slow_at(VDSET_COMMAND_FLUSH);
   Media media;
   check_failed(run_client(plan, media), {3204, 3013});
+}
+
+TEST_CASE("a client that hangs for longer than it allows: serverTimeOut") {
+  const Place place;
+  make_database(place.database("shop"), 100, "delete");
+  ClientPlan plan = backup_plan(1);
+  plan.server_timeout_ms = 200;
+  plan.quirk = slow_at(VDSET_COMMAND_FLUSH);
+  Media media;
+  const Outcome outcome = run_client(plan, media);
+  check_failed(outcome, {3271, 3013});
+  CHECK(outcome.has("let no command complete in time"));
+  CHECK(outcome.devices[0].end == VDSET_E_ABORT);
+}
+
+TEST_CASE("sqlcmd killed in a restore: what it left goes with the next one") {
+  const Place place;
+  make_database(place.database("shop"), 2000, "delete");
+  Media media = backed_up(1);
+  ClientPlan plan = restore_plan(1);
+  const auto is_slow = slow_at(VDSET_COMMAND_READ);
+  int reads = 0;
+  plan.quirk = [&](std::uint32_t device, const vdset_command& command, Media& stored) {
+    reads += 1;  // The second is data: the file is there.
+    return reads == 2 ? is_slow(device, command, stored) : std::nullopt;
+  };
+  const Outcome killed = run_client_with_signal("KILL", plan, media);
+  CHECK(killed.exit_code != 0);
+  CHECK(killed.devices[0].end == VDSET_E_ABORT);
+  CHECK(killed.reason.call == VDSET_CALL_DIED);
+  CHECK(!std::filesystem::exists(place.database("copy")));
+  CHECK(files_in(place.directory() + "/databases") == 2);
+  const Outcome again = run_client(restore_plan(1), media);
+  CHECK_MESSAGE(again.exit_code == 0, again.output);
+  CHECK(files_in(place.directory() + "/databases") == 2);
+  CHECK(content_of(place.database("copy")) == content_of(place.database("shop")));
 }
 
 TEST_CASE("lists and VERIFYONLY; nothing is drained") {
