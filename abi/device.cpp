@@ -126,12 +126,6 @@ std::int32_t try_fetch(vdset_device& device, Timeout& timeout, const vdset_comma
   }
 }
 
-bool is_closed_by_server(const vdset_device& device) {
-  const core::Word& word = device.set->view.rows[device.index].device;
-  return core::DeviceWord::unpack(atomics.load<core::Site::device_read>(word)).state ==
-         core::DeviceState::closed;
-}
-
 /// The whole of GetCommand, by the one thread that is in it.
 std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_command** out) {
   vdset_set& set = *device.set;
@@ -160,6 +154,12 @@ std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_co
 }
 
 }  // namespace
+
+bool is_closed_by_server(const vdset_device& device) {
+  const core::Word& word = device.set->view.rows[device.index].device;
+  return core::DeviceWord::unpack(atomics.load<core::Site::device_read>(word)).state ==
+         core::DeviceState::closed;
+}
 
 void put_device(vdset_device& device) {
   device.kind.store(Kind::closed);
@@ -233,7 +233,10 @@ int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
   const Turn turn(device->fetching);
   if (!turn.mine())
     return fail(VDSET_E_BUSY, "device %s: another thread is in get_command", device->name.text);
-  return fetch(*device, timeout_ns, out);
+  if (timeout_ns != 0 && is_armed(device->pollable)) disarm_pollable(device->pollable);
+  const std::int32_t fetched = fetch(*device, timeout_ns, out);
+  if (fetched == VDSET_OK && is_armed(device->pollable)) disarm_pollable(device->pollable);
+  return fetched;
 }
 
 int32_t vdset_device_complete_command(vdset_device* device, const vdset_command* command,

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include "abi/hooks.hpp"
 #include "abi/memory.hpp"
 
 namespace vdset::library {
@@ -94,12 +95,15 @@ void* run(void*) {
 void before_fork() {
   port::mutex_lock(state.start_lock);
   port::mutex_lock(state.lock);
+  lock_log();
 }
 void after_fork_in_parent() {
+  unlock_log();
   port::mutex_unlock(state.lock);
   port::mutex_unlock(state.start_lock);
 }
 void after_fork_in_child() {
+  unlock_log();
   for (Role* role = state.roles; role != nullptr; role = role->next)
     role->forked(*role);
   state.roles = nullptr;

@@ -7,7 +7,8 @@
 
 namespace vdset {
 
-/// Zeroed memory, or null. mimalloc in libvdset.so; the host's malloc in libvdset.a (decision 3.6).
+/// Zeroed memory, or null. The host's hook; without one mimalloc in libvdset.so and the host's
+/// malloc in libvdset.a.
 void* allocate(std::size_t bytes);
 void release(void* memory);
 

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include "abi/error.hpp"
+#include "abi/hooks.hpp"
 #include "abi/names.hpp"
 
 namespace vdset {
@@ -24,6 +25,7 @@ void answer_refusal(int socket, std::uint32_t request, std::int32_t result, cons
 
 void refuse(const Visitor& visitor, std::int32_t result, const char* why) {
   answer_refusal(visitor.socket, visitor.hello.request, result, why);
+  say(VDSET_LOG_WARNING, "process %u is refused: %s", visitor.who.pid, why);
   int socket = visitor.socket;
   int watch = visitor.watch;
   port::close_descriptor(socket);

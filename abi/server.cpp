@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include "abi/error.hpp"
+#include "abi/hooks.hpp"
 
 namespace vdset {
 namespace {
@@ -45,6 +46,7 @@ vdset_server_device* make_device(vdset_server& server, std::uint32_t index) {
 }
 
 void dispose(vdset_server& server) {
+  close_bridges(server.bridges);
   {
     const port::Locked guard(library::lock());
     server.reception.close();
@@ -410,6 +412,8 @@ void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t partic
     }
   }
   server.aborted.store(true, std::memory_order_release);
+  say(VDSET_LOG_ERROR, "set %s: aborted: %s (call %u, code %d, process %u)", server.name.text, text,
+      call, code, pid);
   if (server.wake != nullptr) {
     core::request_abort(atomics, *server.wake, call, participant);
     wake_everybody(*server.wake, server.geometry.device_count);

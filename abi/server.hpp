@@ -101,6 +101,8 @@ struct vdset_server {
   vdset::SpinBudget spin;
   vdset_command** pulled;  // Ring of final commands without a completion.
   std::uint32_t pulled_capacity, pulled_head, pulled_count;
+  vdset::Pollable pollable;
+  vdset::BridgeHome bridges;
   std::int64_t interval_end_ns;
   std::uint32_t quiet_intervals;
   bool finished_in_interval;

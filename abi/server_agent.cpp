@@ -195,6 +195,7 @@ int32_t vdset_server_run_completion_agent(vdset_server* server) {
   if (result != VDSET_OK) return result;
   const Turn turn(server->agent_running);
   if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
+  if (is_armed(server->pollable)) disarm_pollable(server->pollable);
   for (;;) {
     const bool over = is_over(*server) || server->closing.load();
     if (serve_all(*server, over, false)) server->finished_in_interval = true;
@@ -213,12 +214,14 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
   const Turn turn(server->agent_running);
   if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
   Timeout timeout(timeout_ns);
+  if (timeout_ns != 0 && is_armed(server->pollable)) disarm_pollable(server->pollable);
   for (;;) {
     const bool over = is_over(*server) || server->closing.load();
     if (server->pulled_count == 0 && serve_all(*server, over, true))
       server->finished_in_interval = true;
     if (server->pulled_count > 0) {
       *out = pop_pulled(*server);
+      if (is_armed(server->pollable)) disarm_pollable(server->pollable);
       return VDSET_OK;
     }
     if (over && server->aborted.load()) return fail_aborted(*server);
@@ -229,6 +232,35 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
     }
     wait_for_work(*server, timeout.at_ns());
   }
+}
+
+int32_t vdset_server_get_descriptor(vdset_server* server, int* out) {
+  const std::int32_t result = judge_agent(server);
+  if (result != VDSET_OK) return result;
+  const BridgeOwner owner{server,
+                          [](void* of) -> const core::Word* {
+                            return &static_cast<vdset_server*>(of)->wake->primary_alive.alive;
+                          },
+                          [](void* of) { return is_over(*static_cast<vdset_server*>(of)); }};
+  const Source source{server,
+                      [](void* of) -> const core::Word& {
+                        return static_cast<vdset_server*>(of)->wake->agent.event;
+                      },
+                      &server->wake->agent.event,
+                      [](void* of) {
+                        auto& at = *static_cast<vdset_server*>(of);
+                        return has_work(at) || has_ended(at);
+                      }};
+  return open_pollable(server->bridges, owner, server->pollable, source, out);
+}
+
+int32_t vdset_server_arm(vdset_server* server) {
+  const std::int32_t result = judge_agent(server);
+  if (result != VDSET_OK) return result;
+  const Turn turn(server->agent);
+  if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
+  return arm_pollable(server->pollable, "server", server->pulled_count > 0,
+                      watch_intervals(*server));
 }
 
 }  // extern "C"

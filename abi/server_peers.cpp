@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include "abi/error.hpp"
+#include "abi/hooks.hpp"
 #include "abi/server.hpp"
 
 namespace vdset {
@@ -170,6 +171,7 @@ void hear_out(vdset_server& server, std::uint32_t i) {
 /// The process is gone, by the kernel's word.
 void lose_dead(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
+  say(VDSET_LOG_WARNING, "set %s: participant %u, process %u, died", server.name.text, i, peer.pid);
   hear_out(server, i);
   if (peer.role == core::Role::primary) {
     abort_server(server, VDSET_CALL_DIED, i, "the primary client's process died", 0);
@@ -192,6 +194,8 @@ void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
   if (polite ? is_dead_process(peer) : library::is_dead_after_hangup(peer.pidfd))
     return lose_dead(server, i);
   close_sockets(peer);
+  say(polite ? VDSET_LOG_INFO : VDSET_LOG_WARNING, "set %s: participant %u, process %u, left",
+      server.name.text, i, peer.pid);
   if (primary) {
     abort_server(server, VDSET_CALL_LEFT, i, "the primary client let go of its socket", 0);
     if (server.wake != nullptr) lose_devices(server, i, false);
@@ -350,7 +354,8 @@ void admit_secondary(vdset_server& server, const Visitor& visitor) {
   publish_peer(server, i);
   const int parts[] = {server.s_descriptor, server.w_descriptor};
   const bool watched = peer.socket_watch >= 0 && peer.pid_watch >= 0;
-  if (!watched || send_message(peer.socket, welcome, parts) != 0) forget_peer(server, i);
+  if (!watched || send_message(peer.socket, welcome, parts) != 0) return forget_peer(server, i);
+  say(VDSET_LOG_INFO, "set %s: process %u joins as participant %u", server.name.text, peer.pid, i);
 }
 
 void admit_to_server(Role& role, const Visitor& visitor) {
@@ -463,6 +468,7 @@ void server_forked(Role& role) {
     port::close_descriptor(device->c_descriptor);
   }
   server.pools.drop();
+  drop_bridges(server.bridges);
   port::close_descriptor(server.s_descriptor);
   port::close_descriptor(server.w_descriptor);
   port::close_descriptor(server.listener);

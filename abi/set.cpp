@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 #include "abi/error.hpp"
+#include "abi/hooks.hpp"
 
 namespace vdset {
 
@@ -163,6 +164,7 @@ void role_forked(Role& role) {
   port::close_descriptor(set.server_pidfd);
   port::close_descriptor(set.request_socket);
   set.pools.drop();
+  drop_bridges(set.bridges);
   for (std::uint32_t i = 0; i < set.device_count; ++i)
     set.devices[i]->kind.store(Kind::closed);
 }
@@ -250,6 +252,7 @@ std::int32_t read_terms(const vdset_config* config, const vdset_set_options* giv
 
 /// Frees an object that no other thread knows any more.
 void dispose(vdset_set& set) {
+  close_bridges(set.bridges);
   {
     const port::Locked guard(library::lock());
     set.reception.close();
@@ -439,6 +442,7 @@ int32_t vdset_set_create(const char* name, const vdset_config* config,
     dispose(*set);
     return result;
   }
+  say(VDSET_LOG_INFO, "set %s: created", set->name.text);
   set->kind.store(Kind::set, std::memory_order_release);
   *out = set;
   return VDSET_OK;

@@ -1,6 +1,7 @@
 // abi/set.hpp: a client's view of a set: primary or secondary. The object behind vdset_set and
 // vdset_device.
 #pragma once
+#include "abi/bridge.hpp"
 #include "abi/include/vdset.h"
 #include "abi/library.hpp"
 #include "abi/memory.hpp"
@@ -37,6 +38,8 @@ struct vdset_device {
   std::atomic<bool> closed;       // CLOSE was delivered.
   std::atomic<bool> interrupted;  // The next wait ends.
   vdset::SpinBudget spin;
+  vdset::Pollable pollable;
+  vdset::core::ClientRing<vdset::Atomics> armed_ring;  // As it was when the descriptor was armed.
   // The private copies handed out, by line and parity of the lap: a pointer completed twice is told
   // apart from its successor.
   struct Fetched {
@@ -81,6 +84,9 @@ struct vdset_set {
 
   vdset_device* devices[vdset::core::devices_max];
   std::uint32_t device_count;
+
+  vdset::Pollable pollable;  // Of the set itself.
+  vdset::BridgeHome bridges;
 
   vdset::port::Mutex grow_lock;  // One thread maps new pools at a time.
 
@@ -170,5 +176,8 @@ std::int32_t sync_pools(vdset_set& set, std::int64_t deadline_ns = port::never);
 /// TIMEOUT at the deadline: only for questions whose late answer may be dropped.
 std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors,
                  std::int64_t deadline_ns = port::never);
+
+// ---- device.cpp
+bool is_closed_by_server(const vdset_device& device);
 
 }  // namespace vdset

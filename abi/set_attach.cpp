@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include "abi/error.hpp"
+#include "abi/hooks.hpp"
 #include "abi/set.hpp"
 
 namespace vdset {
@@ -116,6 +117,8 @@ void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, co
   }
   keep_own_record(set, make_record(role, pid, call, code, text));
   latch(set, core::AbortWord{true, call, participant}.pack());
+  say(VDSET_LOG_ERROR, "set %s: aborted: %s (call %u, code %d, process %u)", set.name.text, text,
+      call, code, pid);
   // The words reach everybody even if the server is stopped; the message carries the text to a
   // server that runs.
   spread(set, call, participant);
@@ -125,6 +128,8 @@ void take_abort(vdset_set& set, const core::AbortRecord& record) {
   if (set.aborted.load(std::memory_order_acquire) != 0) return;
   keep_own_record(set, record);
   latch(set, core::AbortWord{true, record.call, core::server_index}.pack());
+  say(VDSET_LOG_ERROR, "set %s: the server says that it is aborted: %.*s", set.name.text,
+      static_cast<int>(record.text_bytes), record.text);
   spread(set, record.call, core::server_index);
 }
 
@@ -184,6 +189,8 @@ std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
   set.me = me;
   set.alive = &set.view.alive[me].alive;
   set.server_pid = pid_of_server;
+  say(VDSET_LOG_INFO, "set %s: attached as participant %u to the server, process %u", set.name.text,
+      me, pid_of_server);
   set.wake.publish(reinterpret_cast<core::WakeWords*>(set.w.base));
   std::uint32_t waiting = static_cast<std::uint32_t>(Phase::waiting);
   __atomic_compare_exchange_n(&set.phase.value, &waiting,

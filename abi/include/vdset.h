@@ -17,6 +17,7 @@
  *             second gets VDSET_E_BUSY); complete_command from any thread. Close may come while other threads are in calls or begin one: it wakes
  *             those that wait and returns when all have left, and whoever comes later gets VDSET_E_NOTOPEN. Two exceptions: the calls that take
  *             or give a buffer handle must not overlap close, and a buffer's address ends with it.
+ *   Event loops  An object's descriptor, for epoll, poll, libuv, tokio, netpoll: "Pollable descriptors" below.
  *   Processes Objects belong to the process that made them. All roles may also live in one process.
  *   Options   A struct begins with struct_bytes = sizeof(the struct). A zeroed rest means defaults. Bytes beyond what this library knows must be 0.
  *   Text      Names are 1..255 bytes, any but NUL and backslash, compared bytewise, NUL-terminated here.
@@ -25,6 +26,7 @@
 #ifndef VDSET_H
 #define VDSET_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -47,6 +49,48 @@ extern "C" {
 
 /* Version of the library that is running: major << 16 | minor << 8 | patch. Never fails, never blocks. */
 VDSET_API uint32_t vdset_version(void);
+
+/* What this library can do (0 for what it does not know), and what the running kernel lets it do. */
+#define VDSET_SUPPORT_DESCRIPTORS 1u   /* vdset_device_get_descriptor and its like */
+#define VDSET_SUPPORT_ALLOCATOR 2u     /* vdset_library_set_allocator */
+#define VDSET_SUPPORT_LOG 3u           /* vdset_library_set_log */
+#define VDSET_SUPPORT_WAIT_MANY 16u    /* futex_waitv, Linux 5.16: one thread serves all descriptors of a set; without it one each */
+#define VDSET_SUPPORT_PEER_PIDFD 17u   /* SO_PEERPIDFD, Linux 6.5: peers in foreign pid namespaces are admitted */
+#define VDSET_SUPPORT_SEAL_WRITERS 18u /* F_SEAL_FUTURE_WRITE, Linux 5.1: a hostile client cannot map the server's words writable */
+
+/* 1 if `what` (VDSET_SUPPORT_*) is there, else 0. Never fails, never blocks. */
+VDSET_API int32_t vdset_supports(uint32_t what);
+
+/* ---- Hooks of the host program ------------------------------------------------------------------------------------------------
+ * Of this process, for all its sets. */
+
+/* Memory of the library's own objects; buffers are shared memory and never come from here. Aligned for any type; NULL when there is none.
+ * Called from any thread, not on the data path; must not call this library. */
+struct vdset_allocator {
+  uint32_t struct_bytes;
+  uint32_t reserved; /* 0 */
+  void *context;     /* first argument of both */
+  void *(*allocate)(void *context, size_t bytes);
+  void (*release)(void *context, void *memory); /* never NULL */
+};
+
+/* Sets the allocator; NULL: the default (mimalloc in libvdset.so, malloc in libvdset.a). Before any other call but the queries and
+ * vdset_library_set_log; not at once with another call. PROTOCOL the library has memory already; INVALID. */
+VDSET_API int32_t vdset_library_set_allocator(const struct vdset_allocator *allocator);
+
+#define VDSET_LOG_OFF 0u
+#define VDSET_LOG_ERROR 1u   /* a set ended before its time */
+#define VDSET_LOG_WARNING 2u /* a peer died, left or was refused; a fallback is used */
+#define VDSET_LOG_INFO 3u    /* sets and peers come and go */
+#define VDSET_LOG_DEBUG 4u
+
+/* One line of the log, without a newline; `text` is valid during the call. Called from any thread, also the library's own and with the library's
+ * locks held, one call at a time: it must not call this library, throw, longjmp or wait for another thread of the program. */
+typedef void (*vdset_log)(uint32_t level, const char *text, void *context);
+
+/* Sets the log for lines up to `level`; VDSET_LOG_OFF, the initial state, ends it (call may be NULL then). When it returns the old one is not
+ * running and will not be called again. Never called on the data path. INVALID level or call. */
+VDSET_API int32_t vdset_library_set_log(uint32_t level, vdset_log call, void *context);
 
 /* ---- Result codes ----------------------------------------------------------------------------------------------------------
  * Numbers are VDI's (facility 0x77). The last three are this library's: VDI names the first two without publishing a number. */
@@ -297,6 +341,41 @@ VDSET_API int32_t vdset_device_complete_command(vdset_device *device, const stru
 /* Ends one get_command wait of another thread with INTERRUPTED: the one under way, or else the next. Any thread; does not block. */
 VDSET_API int32_t vdset_device_interrupt(vdset_device *device);
 
+/* ---- Pollable descriptors ------------------------------------------------------------------------------------------------------
+ * For programs that wait in an event loop instead of a thread. One pattern, for a device, a set and a server alike:
+ *
+ *   get the descriptor once; add it to the loop for reading (level or edge triggered)
+ *   again: call get_command with timeout 0 (get_configuration, next_completion) until it says TIMEOUT
+ *          arm; return to the loop; when the descriptor is readable: again
+ *
+ * Clear    arm makes the descriptor unreadable; nothing else does. The caller never reads, writes or closes it. It may be duplicated for a loop
+ *          that insists on owning it; the duplicate stays readable for ever once the object has ended.
+ * Readable once after each arm, when the call that the object waits with would say anything but TIMEOUT: a command, CLOSE, ABORT, the peer's
+ *          death, an interrupt; or now and then for no reason. If that is so at the time of arm it is readable when arm returns: no wake
+ *          is lost, and no second look is needed between arm and the loop (it is allowed).
+ *          Each time it becomes readable an edge-triggered loop sees an edge.
+ * Disarm   The call with a timeout other than 0, or a call that returned something, ends the arming. Not armed, it does not become readable,
+ *          but for Close.
+ * Waiter   One at a time: arm counts as the waiting call (BUSY while another thread is in it). Close makes it readable, then closes it.
+ * Fork     A child has neither descriptor nor object; one that was duplicated does not become readable there by this library.
+ * Cost     The first descriptor of a set or server starts one thread that serves all of them (one thread for each where
+ *          VDSET_SUPPORT_WAIT_MANY is 0). arm makes at most one system call. Peers pay what they pay for a sleeping thread: one wake, and none
+ *          while the object is not armed. */
+
+/* The device's descriptor, made at the first call; the library's, and the same until the set is closed. MEMORY; UNEXPECTED. Any thread. */
+VDSET_API int32_t vdset_device_get_descriptor(vdset_device *device, int *out);
+
+/* Clears the device's descriptor and makes it readable when get_command has something to say. PROTOCOL no descriptor yet; BUSY a thread is in
+ * get_command. Does not block. */
+VDSET_API int32_t vdset_device_arm(vdset_device *device);
+
+/* The set's descriptor, as the device's. Possible from create on. */
+VDSET_API int32_t vdset_set_get_descriptor(vdset_set *set, int *out);
+
+/* Clears the set's descriptor and makes it readable when get_configuration has something to say; after get_configuration has returned OK, only when
+ * the set is aborted. PROTOCOL no descriptor yet. Does not block. */
+VDSET_API int32_t vdset_set_arm(vdset_set *set);
+
 /* VDI GetBufferHandle. The handle of a buffer, from the data start that a command gave. Good in every process of this set; a handle means nothing in
  * another.
  * How long: vdset_set_options.handle_lifetime. INVALID not the data start of a buffer that is lent (lease) or allocated (buffer). A few nanoseconds,
@@ -381,6 +460,13 @@ VDSET_API int32_t vdset_server_run_completion_agent(vdset_server *server);
  * abort hands out
  * what was outstanding, then says ABORT. */
 VDSET_API int32_t vdset_server_next_completion(vdset_server *server, int64_t timeout_ns, struct vdset_command **out);
+
+/* The server's descriptor, as a device's ("Pollable descriptors" above); from end_configuration on. PROTOCOL before; MEMORY; UNEXPECTED. */
+VDSET_API int32_t vdset_server_get_descriptor(vdset_server *server, int *out);
+
+/* Clears the server's descriptor and makes it readable when next_completion has something to say, or an interval of server_timeout_ms ends.
+ * PROTOCOL no descriptor yet; BUSY an agent runs. Does not block. */
+VDSET_API int32_t vdset_server_arm(vdset_server *server);
 
 /* VDI AllocateBuffer: a buffer of the smallest class that fits. It is the caller's until sent, and again from the callback on. MEMORY none is free
  * now: free or wait

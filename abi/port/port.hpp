@@ -49,6 +49,8 @@ int memory_create(std::uint64_t bytes);
 /// Seals it. With writers: whoever maps it later can only read. Kernels without that seal: fixed
 /// size only.
 int memory_seal(int descriptor, Seal seal);
+/// Whether the kernel can seal out later writers (F_SEAL_FUTURE_WRITE, Linux 5.1).
+bool has_seal_writers();
 /// Judges a received part: regular memory file, exact size, sealed. 0 or -EINVAL/-EPERM.
 int memory_judge(int descriptor, std::uint64_t bytes, Seal seal);
 /// Size of a memory file, or -errno.
@@ -80,6 +82,15 @@ enum class Woken : std::uint8_t { maybe, timed_out };
 /// mapped read-only. Without futex_waitv only `word` is slept on (has_wait_many).
 Woken wait_word(const core::Word& word, std::uint32_t value, const core::Word* alive,
                 std::uint32_t alive_value, std::int64_t deadline_ns);
+
+struct WordValue {
+  const core::Word* word;
+  std::uint32_t value;
+};
+inline constexpr std::size_t wait_words_max = 72;
+/// Sleeps while every word has its value (at most wait_words_max of them), until one is woken or
+/// the deadline. Without futex_waitv only the first is slept on.
+Woken wait_words(gsl::span<const WordValue> words, std::int64_t deadline_ns);
 /// Wakes every sleeper of `word`, in all processes.
 void wake_word(const core::Word& word);
 /// Whether one sleep can watch two words (Linux 5.16).
@@ -147,6 +158,8 @@ bool peer_in_group(int socket, const Credentials& peer, std::uint32_t gid);
 /// A descriptor that becomes readable when the peer process is gone (and no instruction of it can
 /// run). -errno.
 int peer_watch(int socket, const Credentials& peer);
+/// Whether the kernel tells of a peer in a foreign pid namespace (SO_PEERPIDFD, Linux 6.5).
+bool has_peer_pidfd();
 
 // ---- Threads
 

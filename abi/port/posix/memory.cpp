@@ -101,6 +101,14 @@ int memory_seal(int descriptor, Seal seal) {
   return result_of(sys(Call::seal, [&] { return fcntl(descriptor, F_ADD_SEALS, size_seals); }));
 }
 
+bool has_seal_writers() {
+  int descriptor = create_file();
+  const bool sealed = descriptor >= 0 && next_fault(Call::future_write_seal) == 0 &&
+                      fcntl(descriptor, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
+  close_descriptor(descriptor);
+  return sealed;
+}
+
 std::int64_t memory_size(int descriptor) {
   struct stat st;
   return fstat(descriptor, &st) == 0 ? std::int64_t{st.st_size} : -std::int64_t{errno};

@@ -383,4 +383,18 @@ int peer_watch(int socket, const Credentials& peer) {
   return -ESRCH;
 }
 
+bool has_peer_pidfd() {
+  int pair[2];
+  if (socket_make_pair(pair) < 0) return false;
+  int fd = -1;
+  socklen_t size = sizeof fd;
+  const bool has = sys(Call::peerpidfd, [&] {
+                     return getsockopt(pair[0], SOL_SOCKET, SO_PEERPIDFD, &fd, &size);
+                   }) == 0;
+  close_descriptor(fd);
+  close_descriptor(pair[0]);
+  close_descriptor(pair[1]);
+  return has;
+}
+
 }  // namespace vdset::port

@@ -73,6 +73,21 @@ Woken wait_word(const core::Word& word, std::uint32_t value, const core::Word* a
   return woken < 0 && errno == ETIMEDOUT ? Woken::timed_out : Woken::maybe;
 }
 
+Woken wait_words(gsl::span<const WordValue> words, std::int64_t deadline_ns) {
+  Expects(!words.empty() && words.size() <= wait_words_max);
+  if (!has_wait_many()) return wait_word(*words[0].word, words[0].value, nullptr, 0, deadline_ns);
+  KernelWaiter waiters[wait_words_max];
+  for (std::size_t i = 0; i < words.size(); ++i)
+    waiters[i] = {words[i].value, reinterpret_cast<std::uintptr_t>(&words[i].word->value),
+                  waiter_u32, 0};
+  const KernelTime at = kernel_time(deadline_ns);
+  const KernelTime* const limit = deadline_ns == never ? nullptr : &at;
+  const long woken = sys(Call::futex_wait, [&] {
+    return syscall(SYS_futex_waitv, waiters, words.size(), 0, limit, CLOCK_MONOTONIC);
+  });
+  return woken < 0 && errno == ETIMEDOUT ? Woken::timed_out : Woken::maybe;
+}
+
 void wake_word(const core::Word& word) {
   sys(Call::futex_wake, [&] {
     return syscall(VDSET_SYS_FUTEX, &word.value, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);

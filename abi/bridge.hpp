@@ -1,0 +1,74 @@
+// abi/bridge.hpp: pollable descriptors. One thread of this process sleeps on the event words for
+// all who sleep in an event loop, and makes their descriptors readable
+// (docs/decisions/0050-a-bridge-thread-for-descriptors.md).
+//
+// Peers see an armed bell and nothing else: they hold no descriptor of the waiter and make no
+// system call for it that they would not make for a thread asleep.
+#pragma once
+#include "abi/wait.hpp"
+
+namespace vdset {
+
+/// What a descriptor tells of.
+struct Source {
+  void* object;
+  /// The word that changes when there may be something. Read before each sleep of the bridge.
+  const core::Word& (*word)(void* object);
+  core::Word* bell;  // The armed bell that `word` is; null for a word that is always bumped.
+  /// By the bridge's thread, under the pollable's lock.
+  bool (*ready)(void* object);
+};
+
+class Bridge;
+
+/// One descriptor: armed by its consumer, made readable once, by the bridge or by arm itself.
+struct Pollable {
+  Pollable() { port::mutex_init(lock); }
+  port::Mutex lock;  // Guards the rest. Outermost: taken with no other lock held.
+  Bridge* bridge = nullptr;
+  Source source{};
+  int descriptor = -1;
+  bool readable = false;
+  std::int64_t deadline_ns = port::never;  // Readable then, whatever happens.
+  std::atomic<bool> armed{false};          // Written under the lock.
+};
+
+/// What the bridges of an object look after, beside its descriptors.
+struct BridgeOwner {
+  void* object;
+  /// The word that tells of the peer's death, or null while there is none.
+  const core::Word* (*alive)(void* object);
+  /// Latches and spreads the end of the set: whoever is woken by a death has to.
+  bool (*is_over)(void* object);
+};
+
+/// The bridges of one set or server: one thread with futex_waitv, else one for each descriptor.
+struct BridgeHome {
+  BridgeHome() { port::mutex_init(lock); }
+  port::Mutex lock;
+  Bridge* first = nullptr;
+};
+
+/// The descriptor; makes it, and the thread, at the first call. Any thread.
+std::int32_t open_pollable(BridgeHome& home, const BridgeOwner& owner, Pollable& pollable,
+                           const Source& source, int* out);
+/// Clears the descriptor and makes it readable again as soon as source.ready, `now`, or the
+/// deadline says so. One thread at a time. `before` runs under the lock, before the bell is armed.
+std::int32_t arm_pollable(Pollable& pollable, const char* what, bool now,
+                          std::int64_t deadline_ns = port::never,
+                          void (*before)(void* object) = nullptr);
+/// What a call that fetches does about an armed descriptor: a wait of its own takes the bell over,
+/// and who got something does not sleep.
+inline bool is_armed(const Pollable& pollable) {
+  return pollable.armed.load(std::memory_order_relaxed);
+}
+void disarm_pollable(Pollable& pollable);
+
+/// How often a slice found what a wake should have told: lost wakes, of a hostile peer's making.
+std::uint32_t rescue_count(BridgeHome& home);
+/// Ends the threads; makes every descriptor readable, then closes it. No lock held.
+void close_bridges(BridgeHome& home);
+/// In a forked child: closes the descriptors; the threads are not there.
+void drop_bridges(BridgeHome& home);
+
+}  // namespace vdset
