@@ -21,7 +21,7 @@
  *   Processes Objects belong to the process that made them. All roles may also live in one process.
  *   Options   A struct begins with struct_bytes = sizeof(the struct). A zeroed rest means defaults. Bytes beyond what this library knows must be 0.
  *   Text      Names are 1..255 bytes, any but NUL and backslash, compared bytewise, NUL-terminated here.
- *   Since     Every call is since version 0.1 unless it says otherwise.
+ *   Since     A call is since the version in its name's node (abi/vdset.map): 0.1, or 0.2 for the descriptors, the hooks and vdset_supports.
  */
 #ifndef VDSET_H
 #define VDSET_H
@@ -42,7 +42,7 @@ extern "C" {
 /* ---- Versions ------------------------------------------------------------------------------------------------------------- */
 
 #define VDSET_VERSION_MAJOR 0
-#define VDSET_VERSION_MINOR 1
+#define VDSET_VERSION_MINOR 2
 #define VDSET_VERSION_PATCH 0
 /* Layout of the shared region: processes whose major halves differ refuse each other. */
 #define VDSET_LAYOUT_VERSION 0x00010000u

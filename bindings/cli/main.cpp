@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr const char* version_text = "vdset 0.1.0";
+constexpr const char* version_text = "vdset 0.2.0";
 
 constexpr const char* about =
     "Backs up and restores SQLite databases through a virtual device set in shared memory.\n"

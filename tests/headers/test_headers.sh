@@ -36,10 +36,13 @@ compiles() {  # compiles COMPILER LANGUAGE STANDARD: alone, twice, and every cal
 
 same_names() { diff <(declared) <(exported | sed 's/@.*//' | sort); }
 
-# Every export carries the version node, in the form of a default version.
+# Every export carries a version node, in the form of a default version; none is newer than the header.
 versioned() {
+  local minor node
   [[ -n $(exported) ]] || return 1
-  ! exported | grep -v '@@VDSET_0\.1$'
+  ! exported | grep -Ev '@@VDSET_0\.[0-9]+$' || return 1
+  minor=$(awk '$2 == "VDSET_VERSION_MINOR" {print $3}' "$header")
+  for node in $(exported | sed 's/.*@@VDSET_0\.//' | sort -u); do ((node <= minor)) || return 1; done
 }
 
 enough_declared() { (($(declared | wc -l) >= 30)); }
@@ -66,6 +69,6 @@ alone_with "$(first_of clang-16 clang)" "$(first_of clang++-16 clang++)"
 check "the header declares the calls" enough_declared
 check "no call is declared twice" none_twice
 check "the library exports the declared calls and nothing else" same_names
-check "every export carries the node VDSET_0.1" versioned
+check "every export carries a node, none newer than the header" versioned
 for call in $(declared); do check "$call has no comment just above it" commented "$call"; done
 finish
