@@ -36,13 +36,15 @@ compiles() {  # compiles COMPILER LANGUAGE STANDARD: alone, twice, and every cal
 
 same_names() { diff <(declared) <(exported | sed 's/@.*//' | sort); }
 
-# Every export carries a version node, in the form of a default version; none is newer than the header.
+# Every export carries a version node, as its default version; none is newer than the header.
 versioned() {
   local minor node
   [[ -n $(exported) ]] || return 1
   ! exported | grep -Ev '@@VDSET_0\.[0-9]+$' || return 1
   minor=$(awk '$2 == "VDSET_VERSION_MINOR" {print $3}' "$header")
-  for node in $(exported | sed 's/.*@@VDSET_0\.//' | sort -u); do ((node <= minor)) || return 1; done
+  for node in $(exported | sed 's/.*@@VDSET_0\.//' | sort -u); do
+    ((node <= minor)) || return 1
+  done
 }
 
 enough_declared() { (($(declared | wc -l) >= 30)); }

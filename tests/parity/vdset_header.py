@@ -134,7 +134,7 @@ def parse(path):
             match = re.match(r"#define (VDSET_\w+)[ ]+([^/\n]+?)[ ]*(?:/\*(.*)\*/)?$", line)
             if match and match[1] != "VDSET_API":
                 header.constants.append((match[1], section, (match[3] or "").strip()))
-            elif line.startswith("#define VDSET_") and not re.match(r"#define VDSET_(H|API)\b", line):
+            elif re.match(r"#define VDSET_(?!H$|API\b)", line):
                 fail(line, "a constant that is not understood")
             i = end
         elif text.startswith("VDSET_API", i):
