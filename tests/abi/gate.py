@@ -168,6 +168,8 @@ def findings(face, library, folder):
         if gone or added:
             out.append((bool(gone), f"{face.name}: {what}",
                         [f"- {row}" for row in gone] + [f"+ {row}" for row in added]))
+    if platform.machine() != "x86_64":
+        return out  # Of which the picture is; the lists are those of every 64-bit system.
     found = compare_pictures(HERE / f"{face.name}.abi", picture(face, folder))
     if found:
         out.append((found[0], f"{face.name}: types and calls", found[1]))
@@ -273,9 +275,6 @@ def self_test(_):
 
 
 def main():
-    if platform.machine() != "x86_64":
-        print("the baseline is of x86_64: nothing to compare here")
-        return 77
     verb = {"compare": compare, "accept": accept, "self-test": self_test}[sys.argv[1]]
     passed, failed = verb(Path(sys.argv[2]).resolve())
     print(f"{passed} passed, {failed} failed")
