@@ -5,9 +5,8 @@
  * same buffers through 32-bit handles. No byte is copied on the way. Any process may die at any instant: the others are told.
  *
  * Said once, valid for every call
- *   Results   int32_t: VDSET_OK (0), or one of the negative codes below; they are Microsoft's VDI codes where VDI has one. Two questions answer 1 or
- * 0
- *             (vdset_server_is_shared_buffer). Out-parameters come last and are untouched on failure, unless a call says otherwise.
+ *   Results   int32_t: VDSET_OK (0), or one of the negative codes below; they are Microsoft's VDI codes where VDI has one. Two questions answer
+ *             1 or 0 (vdset_supports, vdset_server_is_shared_buffer). Out-parameters come last and are untouched on failure, unless a call says otherwise.
  *             vdset_last_error() says in words what, where and what to do, for the calling thread.
  *   NULL      A NULL that is not said to be allowed is VDSET_E_INVALID. A closed object is VDSET_E_NOTOPEN; so is every object of the parent in
  *             a forked child (close only frees memory there). Misuse never stops a process.
@@ -17,7 +16,7 @@
  *             second gets VDSET_E_BUSY); complete_command from any thread. Close may come while other threads are in calls or begin one: it wakes
  *             those that wait and returns when all have left, and whoever comes later gets VDSET_E_NOTOPEN. Two exceptions: the calls that take
  *             or give a buffer handle must not overlap close, and a buffer's address ends with it.
- *   Event loops  An object's descriptor, for epoll, poll, libuv, tokio, netpoll: "Pollable descriptors" below.
+ *   Loops     An object's descriptor, for epoll, poll, libuv, tokio, netpoll: "Pollable descriptors" below.
  *   Processes Objects belong to the process that made them. All roles may also live in one process.
  *   Options   A struct begins with struct_bytes = sizeof(the struct). A zeroed rest means defaults. Bytes beyond what this library knows must be 0.
  *   Text      Names are 1..255 bytes, any but NUL and backslash, compared bytewise, NUL-terminated here.
@@ -348,19 +347,19 @@ VDSET_API int32_t vdset_device_interrupt(vdset_device *device);
  *   again: call get_command with timeout 0 (get_configuration, next_completion) until it says TIMEOUT
  *          arm; return to the loop; when the descriptor is readable: again
  *
- * Clear    arm makes the descriptor unreadable; nothing else does. The caller never reads, writes or closes it. It may be duplicated for a loop
- *          that insists on owning it; the duplicate stays readable for ever once the object has ended.
- * Readable once after each arm, when the call that the object waits with would say anything but TIMEOUT: a command, CLOSE, ABORT, the peer's
- *          death, an interrupt; or now and then for no reason. If that is so at the time of arm it is readable when arm returns: no wake
- *          is lost, and no second look is needed between arm and the loop (it is allowed).
- *          Each time it becomes readable an edge-triggered loop sees an edge.
- * Disarm   The call with a timeout other than 0, or a call that returned something, ends the arming. Not armed, it does not become readable,
- *          but for Close.
- * Waiter   One at a time: arm counts as the waiting call (BUSY while another thread is in it). Close makes it readable, then closes it.
- * Fork     A child has neither descriptor nor object; one that was duplicated does not become readable there by this library.
- * Cost     The first descriptor of a set or server starts one thread that serves all of them (one thread for each where
- *          VDSET_SUPPORT_WAIT_MANY is 0). arm makes at most one system call. Peers pay what they pay for a sleeping thread: one wake, and none
- *          while the object is not armed. */
+ *   Clear     arm makes the descriptor unreadable; nothing else does. The caller never reads, writes or closes it. It may be duplicated for a loop
+ *             that insists on owning it; the duplicate stays readable for ever once the object has ended.
+ *   Readable  once after each arm, when the call that the object waits with would say anything but TIMEOUT: a command, CLOSE, ABORT, the peer's
+ *             death, an interrupt; or now and then for no reason. If that is so at the time of arm it is readable when arm returns: no wake
+ *             is lost, and no second look is needed between arm and the loop (it is allowed).
+ *             Each time it becomes readable an edge-triggered loop sees an edge.
+ *   Disarm    The call with a timeout other than 0, or a call that returned something, ends the arming. Not armed, it does not become readable,
+ *             but for Close.
+ *   Waiter    One at a time: arm counts as the waiting call (BUSY while another thread is in it). Close makes it readable, then closes it.
+ *   Fork      A child has neither descriptor nor object; one that was duplicated does not become readable there by this library.
+ *   Cost      The first descriptor of a set or server starts one thread that serves all of them (one thread for each where
+ *             VDSET_SUPPORT_WAIT_MANY is 0). arm makes at most one system call. Peers pay what they pay for a sleeping thread: one wake, and none
+ *             while the object is not armed. */
 
 /* The device's descriptor, made at the first call; the library's, and the same until the set is closed. MEMORY; UNEXPECTED. Any thread. */
 VDSET_API int32_t vdset_device_get_descriptor(vdset_device *device, int *out);
