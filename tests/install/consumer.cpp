@@ -31,6 +31,7 @@ int main() {
   if (vdset_set_signal_abort(set.get(), 1, "enough") != VDSET_OK) return fail("abort");
   if (poll(&event, 1, 10'000) != 1) return fail("poll");
   wish.struct_bytes = sizeof wish;
-  if (vdset_set_get_configuration(set.get(), 0, &wish) != VDSET_E_ABORT) return fail("configuration");
+  const int32_t result = vdset_set_get_configuration(set.get(), 0, &wish);
+  if (result != VDSET_E_ABORT) return fail("configuration");
   return std::puts("told of the abort") < 0;
 }
