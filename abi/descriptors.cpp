@@ -55,6 +55,7 @@ using namespace vdset;
 extern "C" {
 
 int32_t vdset_set_get_descriptor(vdset_set* set, int* out) {
+  const Visit visit(visits_of(set));
   const std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
   return open_pollable(set->bridges, owner_of(*set), set->pollable,
@@ -62,13 +63,14 @@ int32_t vdset_set_get_descriptor(vdset_set* set, int* out) {
 }
 
 int32_t vdset_set_arm(vdset_set* set) {
+  const Visit visit(visits_of(set));
   const std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
-  const Visit visit(set->visits);
   return arm_pollable(set->pollable, set->name.text, false);
 }
 
 int32_t vdset_device_get_descriptor(vdset_device* device, int* out) {
+  const Visit visit(visits_of(device));
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   vdset_set& set = *device->set;
@@ -78,6 +80,7 @@ int32_t vdset_device_get_descriptor(vdset_device* device, int* out) {
 }
 
 int32_t vdset_device_arm(vdset_device* device) {
+  const Visit visit(visits_of(device));
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   const Turn turn(device->fetching);

@@ -235,6 +235,7 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
 }
 
 int32_t vdset_server_get_descriptor(vdset_server* server, int* out) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_agent(server);
   if (result != VDSET_OK) return result;
   const BridgeOwner owner{server,
@@ -255,9 +256,10 @@ int32_t vdset_server_get_descriptor(vdset_server* server, int* out) {
 }
 
 int32_t vdset_server_arm(vdset_server* server) {
+  const Visit visit(visits_of(server));
   const std::int32_t result = judge_agent(server);
   if (result != VDSET_OK) return result;
-  const Turn turn(server->agent);
+  const Turn turn(server->agent_running);
   if (!turn.mine()) return fail(VDSET_E_BUSY, "set %s: an agent runs already", server->name.text);
   return arm_pollable(server->pollable, "server", server->pulled_count > 0,
                       watch_intervals(*server));
