@@ -5,21 +5,8 @@
 # threads; secondary processes and buffer handles) against an installed tree that was moved.
 # usage: test_clients.sh TESTS_VDI_DIRECTORY BUILD_DIRECTORY
 set -euo pipefail
-clients=$1
-build=$2
-. "$clients/../../.ci/check.sh"
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-mkdir -m 700 "$scratch/rendezvous"
-mkdir "$scratch/databases"
-export VDSET_RUNTIME_DIR=$scratch/rendezvous VDSET_DATABASES=$scratch/databases
-unset LD_LIBRARY_PATH VDSET_VDI_GETCOMMAND_UNIT VDSET_VDI_DIAGNOSTICS
-vendor_flags=(-luuid -lrt -lpthread -lsqlvdi)
-
-install_tree() {
-  DESTDIR=$scratch/stage meson install -C "$build" --no-rebuild --quiet
-  mv "$(dirname "$(dirname "$(find "$scratch/stage" -name libsqlvdi.so)")")" "$scratch/moved"
-}
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/clients.sh"
 
 is_from_here() {
   local path=$prefix/libexec/vdset/$1
@@ -29,61 +16,16 @@ is_from_here() {
 # Without LD_LIBRARY_PATH: it finds libvdset.so by its own place.
 speaks() { [[ $("$1" -h -1 -W -Q 'SET NOCOUNT ON; SELECT 40') == 40 ]]; }
 
-compile_client() {
-  g++ -std=c++11 -I"$prefix/include/sqlvdi" "$clients/$1.cpp" -o "$scratch/$1" \
-    -L"$prefix/lib" "${vendor_flags[@]}"
-}
-
-make_database() {  # make_database NAME JOURNAL ROWS
-  sqlite3 "$VDSET_DATABASES/$1.db" "pragma journal_mode=$2;
-    create table t(a integer primary key, b blob, c text);
-    with recursive n(i) as (select 1 union all select i + 1 from n where i < $3)
-    insert into t select i, randomblob(200 + i % 900), hex(zeroblob(i % 300)) from n;
-    create index x on t(c);"
-}
-
-same_content() {
-  [[ $(sqlite3 "$1" .sha3sum) == "$(sqlite3 "$2" .sha3sum)" ]] &&
-    [[ $(sqlite3 "$2" 'pragma integrity_check') == ok ]]
-}
-
-# What a client hands to popen: a shell function whose last argument is the set's name, which the
-# client appends. The other devices have that name and a number.
-statement() {  # statement VERB_AND_DATABASE TO|FROM DEVICES OPTIONS SQLCMD_WORDS...
-  local verb=$1 direction=$2 devices=$3 options=$4
-  shift 4
-  cat <<END
-statement() {
-  devices="VIRTUAL_DEVICE = '\$1'"
-  for i in \$(seq 1 $((devices - 1))); do devices="\$devices, VIRTUAL_DEVICE = N'\$1\$i'"; done
-  $* "$verb $direction \$devices WITH $options"
-}
-statement
-END
-}
-
-run() { LD_LIBRARY_PATH=$prefix/lib timeout 60 "$@"; }
-
-# carry CLIENT DEVICES COMMAND ARGUMENTS...: the client with that statement, its words in $said.
-carry() {
-  local client=$1 devices=$2 command=$3
-  shift 3
-  if [[ $client == published_client ]]; then
-    run "$scratch/$client" "$@" "$command" >"$said" 2>&1
-  else
-    run "$scratch/$client" "$devices" "${@: -1}" "$command" >"$said" 2>&1
-  fi
-}
-
+# "check" runs this where errexit is off.
 there_and_back() {  # there_and_back CLIENT DEVICES DATABASE SQLCMD_WORDS...
   local client=$1 devices=$2 database=$3 saved=$scratch/saved-$1-$2-
   shift 3
   carry "$client" "$devices" "$(statement "BACKUP DATABASE [$database]" TO "$devices" \
-    "FORMAT, MAXTRANSFERSIZE=1048576" "$@")" B "$saved" || { cat "$said"; return 1; }
-  grep -q '^BACKUP DATABASE successfully processed ' "$said"
-  carry "$client" "$devices" "$(statement "RESTORE DATABASE [copy of $database]" FROM "$devices" \
-    "REPLACE, MAXTRANSFERSIZE=1048576" "$@")" R "$saved" || { cat "$said"; return 1; }
-  grep -q '^RESTORE DATABASE successfully processed ' "$said"
+    "FORMAT, MAXTRANSFERSIZE=1048576" "$@")" B "$saved" &&
+    grep -q '^BACKUP DATABASE successfully processed ' "$said" &&
+    carry "$client" "$devices" "$(statement "RESTORE DATABASE [copy of $database]" FROM "$devices" \
+      "REPLACE, MAXTRANSFERSIZE=1048576" "$@")" R "$saved" &&
+    grep -q '^RESTORE DATABASE successfully processed ' "$said" || { cat "$said" && return 1; }
   same_content "$VDSET_DATABASES/$database.db" "$VDSET_DATABASES/copy of $database.db"
 }
 
@@ -102,9 +44,7 @@ refused_at_once() {
 
 nothing_left() { [[ -z $(ls "$scratch/rendezvous") ]]; }
 
-said=$scratch/said
 check "the build can be installed" install_tree
-prefix=$scratch/moved
 PATH=$prefix/libexec/vdset:$PATH
 check "sqlcmd is the installed one" is_from_here sqlcmd
 check "osql is the installed one" is_from_here osql

@@ -77,10 +77,12 @@ static pid_t start(const char* self, char* set_name, const std::string& device_n
   return child;
 }
 
-/// Until every secondary has closed its end.
-static void serve_all(ClientVirtualDeviceSet& set, std::vector<pollfd>& sockets,
-                      const std::vector<FILE*>& files) {
+/// Until every secondary has ended. Nobody but the primary watches them: one that ends badly, or is
+/// killed, makes it abort. Returns how many did.
+static size_t serve_all(ClientVirtualDeviceSet& set, std::vector<pollfd>& sockets,
+                        const std::vector<FILE*>& files, const std::vector<pid_t>& children) {
   size_t open = sockets.size();
+  size_t failed = 0;
   while (open > 0 && poll(sockets.data(), sockets.size(), -1) > 0) {
     for (size_t i = 0; i < sockets.size(); ++i) {
       if (sockets[i].revents == 0) continue;
@@ -88,12 +90,19 @@ static void serve_all(ClientVirtualDeviceSet& set, std::vector<pollfd>& sockets,
       if (read(sockets[i].fd, &request, sizeof(request)) != sizeof(request)) {
         sockets[i].fd = -1;  // poll passes over it.
         --open;
+        int status = 0;
+        waitpid(children[i], &status, 0);
+        if (status == 0) continue;
+        printf("secondary %d: %x\n", (int)i, status);
+        set.SignalAbort();
+        ++failed;
         continue;
       }
       Answer answer = serve(set, request, files[i]);
       if (write(sockets[i].fd, &answer, sizeof(answer)) != sizeof(answer)) set.SignalAbort();
     }
   }
+  return failed;
 }
 
 int main(int argc, char** argv) {
@@ -122,18 +131,9 @@ int main(int argc, char** argv) {
         start("/proc/self/exe", name, i == 0 ? name : std::string(name) + suffix, sockets[i].fd);
     if (files[i] == NULL || children[i] < 0) return 5;
   }
-  serve_all(set, sockets, files);
-  int failed = 0;
-  for (size_t i = 0; i < devices; ++i) {
-    int status;
-    waitpid(children[i], &status, 0);
-    if (status != 0) {
-      printf("secondary %d: %d\n", (int)i, WEXITSTATUS(status));
-      set.SignalAbort();
-      failed = 6;
-    }
+  int failed = serve_all(set, sockets, files, children) == 0 ? 0 : 6;
+  for (size_t i = 0; i < devices; ++i)
     fclose(files[i]);
-  }
   char line[256];
   while (fgets(line, sizeof(line), server) != NULL)
     printf("%s", line);
