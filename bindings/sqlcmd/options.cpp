@@ -303,9 +303,13 @@ class ArgumentReader {
       return row.apply != nullptr ? row.apply(out_, value) : std::string();
     };
     const bool is_at_end = at_ >= arguments_.size();
+    const std::string next = is_at_end ? "" : arguments_[at_];
     const bool takes_many = row.takes == Takes::assignments || row.takes == Takes::paths;
+    // An empty password in a shell's quotes, -P"", is just -P: then the next option is none.
+    const bool is_left_out =
+        row.apply == nullptr && next.size() == 2 && next[0] == '-' && find_row(next[1]) != nullptr;
     const bool takes_next =
-        row.takes != Takes::perhaps || (!is_at_end && !arguments_[at_].starts_with("-"));
+        row.takes == Takes::perhaps ? !is_at_end && !next.starts_with("-") : !is_left_out;
     std::string wrong;
     if (!attached.empty() || !takes_next) {
       wrong = apply(attached);

@@ -171,8 +171,10 @@ TEST_CASE("the command line: attached, separate, bundled, named when unknown") {
   o = options_of({"-ia.sql,b.sql", "c.sql", "--databases", "/d"});
   CHECK(o.input_paths == std::vector<std::string>{"a.sql", "b.sql", "c.sql"});
   CHECK(o.databases_directory == "/d");
-  // What clients of today and of long ago pass, in clusters and out of them.
-  o = options_of({"-S", "localhost", "-U", "sa", "-P", "x", "-Q", "print 1", "-b"});
+}
+
+TEST_CASE("the command line: what clients of today and of long ago pass") {
+  Options o = options_of({"-S", "localhost", "-U", "sa", "-P", "x", "-Q", "print 1", "-b"});
   CHECK(o.server == "localhost");
   CHECK(o.stops_on_error);
   o = options_of({"-Slocalhost\\INSTANCE,1433", "-Usa", "-Px", "-bCEI", "-N", "optional", "-y", "0",
@@ -184,6 +186,9 @@ TEST_CASE("the command line: attached, separate, bundled, named when unknown") {
   o = options_of({"-C", "-N", "-No", "-Ns", "-bQ", "print 2"});
   CHECK(o.query == "print 2");
   CHECK(o.stops_on_error);
+  o = options_of({"-P", "-b", "-U", "-Q", "print 4"});  // -P"" -b -U"" -Q...
+  CHECK(o.stops_on_error);
+  CHECK(o.query == "print 4");
   o = options_of({"-Q", "print 1", "-U", "sa", "-P"});
   CHECK(o.query == "print 1");
   o = options_of({"--server=s", "--query", "print 3", "--exit-on-error", "--headers=-1",
