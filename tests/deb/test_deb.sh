@@ -24,7 +24,8 @@ build() {
     tar -C "vdset-$upstream" -xf - &&
     tar --exclude="vdset-$upstream/debian" -cJf "vdset_$upstream.orig.tar.xz" "vdset-$upstream" &&
     (cd "vdset-$upstream" &&
-      DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" dpkg-buildpackage -us -uc)
+      DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" DEB_BUILD_PROFILES=nocheck \
+      dpkg-buildpackage -us -uc)
 }
 
 deb() { echo "$scratch/${1}_${version}_"*.deb; }
@@ -77,9 +78,9 @@ run_tools() {
       /debs/libvdset0_*.deb /debs/vdset-tools_*.deb sqlite3 && vdset --version' &&
     inside 'cd /root && sqlite3 one.db "create table t(x); with recursive n(i) as (select 1 union
         all select i + 1 from n where i < 20000) insert into t select hex(randomblob(40)) from n" &&
-      vdset backup one.db --to kept --devices 2 --processes --quiet && vdset verify kept --quiet ||
-      vdset verify kept && vdset restore kept --to two.db --quiet &&
-      test "$(sqlite3 one.db .sha3sum)" = "$(sqlite3 two.db .sha3sum)"'
+      vdset backup one.db --to kept --devices 2 --processes --quiet && vdset verify kept &&
+      vdset restore kept --to two.db --quiet &&
+      sqlite3 one.db .dump >one && sqlite3 two.db .dump >two && cmp one two'
 }
 
 build_example() {
@@ -90,7 +91,7 @@ build_example() {
     gcc -std=c99 example.c $(pkg-config --cflags --libs vdset) -o shared &&
     gcc -std=c99 example.c -Wl,-Bstatic -lvdset -Wl,-Bdynamic \
       -lstdc++ -pthread -o static &&
-    test "$(./shared)" = "the backup is identical" && test "$(./static)" = "the backup is identical"'
+    for kind in shared static; do test "$(./$kind)" = "the backup is identical"; done'
 }
 
 sqlvdi_is_private() {  # Found by name of its directory, and only then.
