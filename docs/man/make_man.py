@@ -4,7 +4,7 @@ so that every fact is written once.
 
 usage: make_man.py list HEADER                 names of the pages of section 3, one a line
        make_man.py calls HEADER README VERSION FOLDER
-       make_man.py tool PROGRAM VERSION OUTPUT
+       make_man.py tool PROGRAM VERSION OUTPUT    the page has the output's name
 
 Every call has its name as a page: the group's page, or a link to it.
 """
@@ -285,9 +285,24 @@ def literal(text):
     return [".Bd -literal", *[escape(line) for line in text.strip("\n").split("\n")], ".Ed"]
 
 
+def write_plain_tool(program, version, output):
+    """For a help of `usage: NAME words`, a paragraph that says what it is, and the options."""
+    usage, about, rest = help_of(program).split("\n\n", 2)
+    line = about.split("\n")[0].rstrip(".")
+    page = Path(output).stem
+    out = head(page, 1, line[0].lower() + line[1:], version)
+    out += [".Sh SYNOPSIS", f".Nm {Path(program).name}", ".Op Ar options", ".Sh DESCRIPTION"]
+    out += [*prose(about), *literal(rest), ".Sh SEE ALSO", ".Xr vdset 1 ,", ".Xr vdset 3"]
+    if not usage.startswith("usage: "):
+        sys.exit(f"make_man.py: the help of {program} is not understood")
+    Path(output).write_text("\n".join(out) + "\n", encoding="utf-8")
+
+
 def write_tool(program, version, output):
     name = Path(program).name
     general = help_of(program)
+    if "Usage:" not in general:
+        return write_plain_tool(program, version, output)
     about, rest = general.split("Usage:", 1)
     line = about.strip().split("\n")[0].rstrip(".")
     line = line[0].lower() + line[1:]
@@ -310,7 +325,7 @@ def write_tool(program, version, output):
             out += [f".It {number}", *prose(words)]
         out += [".El", *prose(codes[2])]
     out += [".Sh SEE ALSO", ".Xr vdset 3"]
-    Path(output).write_text("\n".join(tidy_breaks(out)) + "\n", encoding="utf-8")
+    return Path(output).write_text("\n".join(tidy_breaks(out)) + "\n", encoding="utf-8")
 
 
 def main():
