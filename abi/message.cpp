@@ -13,7 +13,7 @@ struct Allowance {
 Allowance allowance(MessageKind kind, std::int32_t result) {
   switch (kind) {
     case MessageKind::welcome_server: return {1, 1};
-    case MessageKind::welcome_secondary: return {2, 2 + core::pools_max};
+    case MessageKind::welcome_secondary: return {2, 2};
     case MessageKind::parts: return {3, 3};
     case MessageKind::grant:
     case MessageKind::pool: return result == 0 ? Allowance{1, 1} : Allowance{0, 0};

@@ -206,6 +206,7 @@ std::int32_t publish_parts(vdset_server& server) {
                                              library::thread_id() | port::has_waiters);
     Message parts;
     parts.kind = MessageKind::parts;
+    std::memcpy(parts.uuid, server.geometry.uuid, sizeof parts.uuid);
     parts.a = core::primary_index;
     parts.b = 1;
     const int descriptors[] = {server.s_descriptor, server.w_descriptor, pair[1]};

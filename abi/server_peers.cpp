@@ -343,6 +343,7 @@ void admit_secondary(vdset_server& server, const Visitor& visitor) {
   peer.pid_watch = library::watch(server.role, peer.pidfd, pid_tag | i);
   Message welcome;
   welcome.kind = MessageKind::welcome_secondary;
+  std::memcpy(welcome.uuid, server.geometry.uuid, sizeof welcome.uuid);
   welcome.request = visitor.hello.request;
   welcome.a = i;
   welcome.b = peer.epoch;

@@ -72,7 +72,7 @@ void take_parts(vdset_set& set, const Message& message, Descriptors& parts) {
   // it.
   set.alive_place = port::alive_map(parts.at[1], 0);
   set.request_socket = parts.take(2);
-  const std::int32_t attached = attach(set, parts, message.a, set.server_pid);
+  const std::int32_t attached = attach(set, message, parts, message.a, set.server_pid);
   if (attached != VDSET_OK) {
     const bool want = attached == VDSET_E_MEMORY;  // This process's own trouble.
     abort_set(set, want ? VDSET_CALL_NONE : VDSET_CALL_POISONED,
@@ -321,7 +321,7 @@ std::int32_t join(vdset_set& set, const vdset_join_options& options) {
   if (answer.kind != MessageKind::welcome_secondary)
     return fail(VDSET_E_UNEXPECTED, "set %s: an answer of kind %u to a hello", set.name.text,
                 static_cast<unsigned>(answer.kind));
-  return attach(set, parts, answer.a, answer.c);
+  return attach(set, answer, parts, answer.a, answer.c);
 }
 
 std::int32_t finish_join(vdset_set& set) {

@@ -164,7 +164,7 @@ std::int32_t fail_aborted(vdset_set& set);
 void read_news(vdset_set& set);
 /// Maps S and W, judges them, and lets everybody go on. Takes the descriptors it needs. 0 or a
 /// result code.
-std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
+std::int32_t attach(vdset_set& set, const Message& from, Descriptors& parts, std::uint32_t me,
                     std::uint32_t pid_of_server);
 /// Once INITIALIZING is seen: copies configuration, maps the pools that are there. OK, PROTOCOL
 /// (not yet), ABORT, MEMORY.

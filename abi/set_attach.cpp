@@ -146,6 +146,11 @@ bool is_over(vdset_set& set) {
     latch(set, core::AbortWord{true, VDSET_CALL_NONE, core::server_index}.pack());
     return true;
   }
+  if (state > core::SetState::aborted) {
+    abort_set(set, VDSET_CALL_POISONED, core::server_index, "a state in S that cannot be",
+              VDSET_E_UNEXPECTED);
+    return true;
+  }
   if (state == core::SetState::terminated || !is_dead(set.alive)) return false;
   abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
   return true;
@@ -162,7 +167,7 @@ std::int32_t fail_aborted(vdset_set& set) {
               roles[reason.role <= 3 ? reason.role : 0], reason.pid, reason.text);
 }
 
-std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
+std::int32_t attach(vdset_set& set, const Message& from, Descriptors& parts, std::uint32_t me,
                     std::uint32_t pid_of_server) {
   const std::int64_t s_bytes = parts.count > 0 ? port::memory_size(parts.at[0]) : -EINVAL;
   core::Geometry geometry{};
@@ -173,6 +178,8 @@ std::int32_t attach(vdset_set& set, Descriptors& parts, std::uint32_t me,
   if (error == 0 && core::judge_header(atomics, set.s.span(), geometry) != core::Verdict::sound)
     error = -EPROTO;
   if (error == 0 && (me == core::server_index || me >= core::participants_max)) error = -EPROTO;
+  // The parts are of the set that the message speaks of.
+  if (error == 0 && std::memcmp(geometry.uuid, from.uuid, sizeof from.uuid) != 0) error = -EPROTO;
   if (error == 0)
     error = map_part(parts, 1, geometry.w_bytes(), true, port::Seal::fixed_size, set.w);
   if (error != 0) {

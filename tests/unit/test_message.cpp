@@ -74,7 +74,7 @@ Message message_of(MessageKind kind, std::int32_t result = 0) {
 bool is_documented(std::uint32_t kind, bool fine, std::size_t n) {
   switch (kind) {
     case 2: return n == 1;            // WELCOME_SERVER: the listener.
-    case 3: return n >= 2 && n <= 10; // WELCOME_SECONDARY: S, W, D of each pool.
+    case 3: return n == 2;            // WELCOME_SECONDARY: S, W.
     case 5: return n == 3;            // PARTS: S, W, the request socket.
     case 7:                           // GRANT: C of the device.
     case 9: return n == (fine ? 1u : 0u);  // POOL: D.
