@@ -260,7 +260,7 @@ void many_commands(Context& context) {
   Rig rig(context);
   rig.activate();
   uint8_t* const buffer = rig.allocate(512);
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 800; ++i) {
     Sent write(VDC_Write, 512, buffer, i);
     write.buffer[0] = static_cast<uint8_t>(i);
     rig.send(write);

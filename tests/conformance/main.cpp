@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr int report_descriptor = 3;
-std::chrono::seconds watchdog(30);  // For each scenario.
+std::chrono::seconds watchdog(60);  // For each scenario; machines may be busy.
 constexpr unsigned side_by_side = 4;  // They wait more than they work.
 
 struct Outcome {
@@ -308,7 +308,7 @@ int main(int argc, char** argv) {
   int i = 1;
   if (i < argc && std::string(argv[i]) == "--deep") {
     setenv(deep_variable, "1", 1);
-    watchdog *= 30 * deep_fold();
+    watchdog *= 15 * deep_fold();
     ++i;
   }
   for (; i + 1 < argc; i += 2) {

@@ -180,13 +180,7 @@ class ZombieCase {
                          server_.memory.client[1].header, server_.finished);
     server_.settle(a);
     grant_.send(server_.device.ring().first_outstanding());
-    while (!server_.is_over()) {
-      server_.send_more(a);
-      if (server_.poll(a)) continue;
-      sleep_unless(a, server_.memory.agent_bell(),
-                   [&] { return server_.device.ring().any_final(a); });
-    }
-    close_device(a, server_.memory.row, server_.memory.device_bell());
+    server_.serve(a);
   }
 
   void zombie() {

@@ -30,13 +30,7 @@ class IoErrorCase {
  private:
   void server() {
     A a;
-    while (!server_.is_over()) {
-      server_.send_more(a);
-      if (server_.poll(a)) continue;
-      sleep_unless(a, server_.memory.agent_bell(),
-                   [&] { return server_.device.ring().any_final(a); });
-    }
-    close_device(a, server_.memory.row, server_.memory.device_bell());
+    server_.serve(a);
   }
 
   void consumer() {
@@ -118,13 +112,7 @@ class RecallRaceCase {
  private:
   void server() {
     A a;
-    while (!server_.is_over()) {
-      server_.send_more(a);
-      if (server_.poll(a)) continue;
-      sleep_unless(a, server_.memory.agent_bell(),
-                   [&] { return server_.device.ring().any_final(a); });
-    }
-    close_device(a, server_.memory.row, server_.memory.device_bell());
+    server_.serve(a);
   }
 
   void fetcher() {
@@ -196,13 +184,7 @@ class EarlyClearCase {
     A a;
     server_.send_more(a);
     server_.send_clear_error(a);
-    while (!server_.is_over()) {
-      server_.send_more(a);
-      if (server_.poll(a)) continue;
-      sleep_unless(a, server_.memory.agent_bell(),
-                   [&] { return server_.device.ring().any_final(a); });
-    }
-    close_device(a, server_.memory.row, server_.memory.device_bell());
+    server_.serve(a);
   }
 
   void consumer() {

@@ -70,6 +70,16 @@ class DeviceServer {
     if (finished.ring_device) force(a, memory.device_bell());
   }
 
+  /// The server's thread: sends and calls back until all is over, then closes the device.
+  void serve(A& a) {
+    while (!is_over()) {
+      send_more(a);
+      if (poll(a)) continue;
+      sleep_unless(a, memory.agent_bell(), [&] { return device.ring().any_final(a); });
+    }
+    close_device(a, memory.row, memory.device_bell());
+  }
+
   bool is_over() const { return next == total && device.outstanding_count() == 0 && is_clear(); }
 
   /// Every command that was sent is called back once, and delivered at most once.

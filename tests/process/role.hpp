@@ -106,6 +106,10 @@ std::int64_t thread_number();
 /// Whether the thread of a lane sleeps inside a call. -1: no such lane, or it is between calls.
 int is_lane_asleep(const std::string& lane);
 
+/// A primary and a server in this process, up to EndConfiguration: `buffers` of `size` bytes. The
+/// code of the first call that failed.
+std::int32_t configure_alone(const std::string& name, unsigned devices, std::uint32_t size,
+                             std::uint32_t buffers, vdset_set*& primary, vdset_server*& server);
 /// A backup with every role in this process; the code of the first call that failed.
 std::int32_t back_up_alone(const std::string& name);
 

@@ -37,20 +37,7 @@ class CloseRace {
   };
 
   std::int32_t open() {
-    vdset_config config{};
-    config.struct_bytes = sizeof config;
-    config.device_count = 2;
-    vdset_base_configuration base{};
-    base.struct_bytes = sizeof base;
-    base.features = VDSET_FEATURE_WRITE_MEDIA;
-    base.block_bytes = 512;
-    base.max_transfer_bytes = 65536;
-    std::int32_t code = vdset_set_create(name_.c_str(), &config, nullptr, &primary_);
-    if (code == VDSET_OK) code = vdset_server_open(name_.c_str(), nullptr, &server_);
-    if (code == VDSET_OK) code = vdset_server_begin_configuration(server_, &base);
-    if (code == VDSET_OK) code = vdset_server_request_buffers(server_, 512, 0, 4);
-    if (code == VDSET_OK) code = vdset_server_end_configuration(server_);
-    if (code == VDSET_OK) code = vdset_set_get_configuration(primary_, VDSET_INFINITE, &config);
+    std::int32_t code = configure_alone(name_, 2, 512, 4, primary_, server_);
     if (code == VDSET_OK) code = vdset_set_open_in_secondary(name_.c_str(), nullptr, &secondary_);
     vdset_set* const clients[] = {primary_, secondary_};
     for (unsigned i = 0; i < 2 && code == VDSET_OK; ++i) {

@@ -281,7 +281,7 @@ class WholeBackup {
   }
 
   std::int32_t run() {
-    std::int32_t code = configure();
+    std::int32_t code = configure_alone(name_, devices_count, 65536, 8, primary_, server_);
     for (unsigned i = 0; code == VDSET_OK && i < devices_count; ++i) {
       device_names_[i] = i == 0 ? name_ : name_ + "." + std::to_string(i);
       code = vdset_server_open_device(server_, device_names_[i].c_str(), &devices_[i]);
@@ -296,24 +296,6 @@ class WholeBackup {
 
  private:
   static constexpr unsigned devices_count = 4;
-
-  std::int32_t configure() {
-    vdset_config config{};
-    config.struct_bytes = sizeof config;
-    config.device_count = devices_count;
-    vdset_base_configuration base{};
-    base.struct_bytes = sizeof base;
-    base.features = VDSET_FEATURE_WRITE_MEDIA;
-    base.block_bytes = 512;
-    base.max_transfer_bytes = 65536;
-    std::int32_t code = vdset_set_create(name_.c_str(), &config, nullptr, &primary_);
-    if (code == VDSET_OK) code = vdset_server_open(name_.c_str(), nullptr, &server_);
-    if (code == VDSET_OK) code = vdset_server_begin_configuration(server_, &base);
-    if (code == VDSET_OK) code = vdset_server_request_buffers(server_, 65536, 0, 8);
-    if (code == VDSET_OK) code = vdset_server_end_configuration(server_);
-    if (code == VDSET_OK) code = vdset_set_get_configuration(primary_, VDSET_INFINITE, &config);
-    return code;
-  }
 
   /// Two devices for the primary, one for each helper.
   void work() {
@@ -478,6 +460,25 @@ std::string opens(const Words& w) {
 }
 
 }  // namespace
+
+std::int32_t configure_alone(const std::string& name, unsigned devices, std::uint32_t size,
+                             std::uint32_t buffers, vdset_set*& primary, vdset_server*& server) {
+  vdset_config config{};
+  config.struct_bytes = sizeof config;
+  config.device_count = devices;
+  vdset_base_configuration base{};
+  base.struct_bytes = sizeof base;
+  base.features = VDSET_FEATURE_WRITE_MEDIA;
+  base.block_bytes = 512;
+  base.max_transfer_bytes = 65536;
+  std::int32_t code = vdset_set_create(name.c_str(), &config, nullptr, &primary);
+  if (code == VDSET_OK) code = vdset_server_open(name.c_str(), nullptr, &server);
+  if (code == VDSET_OK) code = vdset_server_begin_configuration(server, &base);
+  if (code == VDSET_OK) code = vdset_server_request_buffers(server, size, 0, buffers);
+  if (code == VDSET_OK) code = vdset_server_end_configuration(server);
+  if (code == VDSET_OK) code = vdset_set_get_configuration(primary, VDSET_INFINITE, &config);
+  return code;
+}
 
 std::int32_t back_up_alone(const std::string& name) {
   return WholeBackup(name).run();
