@@ -272,7 +272,7 @@ void many_commands(Context& context) {
       return;
     }
   }
-  context.check(true, "5000 commands");
+  context.check(true, "800 commands");
   rig.terminate();
 }
 
