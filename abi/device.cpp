@@ -10,8 +10,19 @@ namespace {
 
 constexpr std::int64_t name_wait_ns = 10'000'000'000;
 constexpr std::int64_t answer_wait_ns = 50'000'000;
+constexpr unsigned skips_max = 8;
 
 Recycler<vdset_device> devices;
+
+/// Enters a device into the set. False: this process has it already, and nobody gets one twice.
+bool add_device(vdset_set& set, vdset_device& device) {
+  const port::Locked guard(set.lock);
+  for (std::uint32_t i = 0; i < set.device_count; ++i)
+    if (set.devices[i]->index == device.index) return false;
+  set.devices[set.device_count++] = &device;
+  device.kind.store(Kind::device, std::memory_order_release);
+  return true;
+}
 
 /// Makes the object of a granted device.
 std::int32_t make_device(vdset_set& set, const Name& name, const Message& grant, Descriptors& parts,
@@ -49,11 +60,10 @@ std::int32_t ask_for_device(vdset_set& set, const Name& name, vdset_device** out
   question.set_text(name.text, name.bytes);
   std::int32_t result = ask(set, question, answer, parts);
   if (result != VDSET_OK) return result;
-  if (answer.kind != MessageKind::grant)
-    return fail(VDSET_E_UNEXPECTED, "device %s: an answer of the wrong kind", name.text);
+  if (answer.kind != MessageKind::grant) return poison(set, "an answer of the wrong kind");
   if (answer.result != VDSET_OK)
-    return fail(answer.result, "device %s: %.*s", name.text, static_cast<int>(answer.text_bytes),
-                answer.text);
+    return fail(known_code(answer.result), "device %s: %.*s", name.text,
+                static_cast<int>(answer.text_bytes), answer.text);
   vdset_device* device = nullptr;
   result = make_device(set, name, answer, parts, device);
   if (result != VDSET_OK) {
@@ -61,10 +71,10 @@ std::int32_t ask_for_device(vdset_set& set, const Name& name, vdset_device** out
     abort_set(set, VDSET_CALL_NONE, set.me, "a granted device could not be mapped", result);
     return result;
   }
-  const port::Locked guard(set.lock);
-  Expects(set.device_count < core::devices_max);
-  set.devices[set.device_count++] = device;
-  device->kind.store(Kind::device, std::memory_order_release);
+  if (!add_device(set, *device)) {
+    put_device(*device);
+    return poison(set, "a device granted a second time");
+  }
   *out = device;
   return VDSET_OK;
 }
@@ -78,6 +88,8 @@ bool fill_command(vdset_set& set, const core::Taken& taken, vdset_command& out) 
   out.size = static_cast<std::int32_t>(s.size);
   out.flags = taken.redelivered ? VDSET_COMMAND_REDELIVERED : 0;
   out.position = static_cast<std::int64_t>(s.position);
+  const bool fills = s.opcode == core::opcode_read;
+  if (fills && (set.geometry.options & core::option_data_read_only) != 0) return false;
   if (s.handle == 0) return !core::moves_data(s.opcode);
   const core::PoolMap& map = set.pools.map();
   const std::uint32_t slot = set.codec.slot(s.handle);
@@ -90,11 +102,8 @@ bool fill_command(vdset_set& set, const core::Taken& taken, vdset_command& out) 
 
 std::int32_t deliver(vdset_device& device, const core::Taken& taken, const vdset_command** out) {
   vdset_device::Fetched& copy = device.fetched[2 * taken.line + (taken.lap & 1)];
-  if (!fill_command(*device.set, taken, copy.command)) {
-    abort_set(*device.set, VDSET_CALL_POISONED, core::server_index,
-              "a command names a buffer that cannot be", VDSET_E_UNEXPECTED);
-    return fail_aborted(*device.set);
-  }
+  if (!fill_command(*device.set, taken, copy.command))
+    return poison(*device.set, "a command names a buffer that cannot be");
   copy.lap = taken.lap;
   copy.opcode = taken.command.opcode;
   *out = &copy.command;
@@ -105,11 +114,14 @@ std::int32_t deliver(vdset_device& device, const core::Taken& taken, const vdset
 std::int32_t try_fetch(vdset_device& device, Timeout& timeout, const vdset_command** out) {
   vdset_set& set = *device.set;
   core::Taken taken;
-  for (;;) {
+  for (unsigned skips = 0;;) {
     if (is_over(set)) return fail_aborted(set);
     switch (device.ring.take(atomics, taken)) {
       case core::Take::got: return deliver(device, taken, out);
-      case core::Take::again: continue;
+      case core::Take::again:
+        // One round skips all that an honest server can have recalled.
+        if (++skips < skips_max) continue;
+        return poison(set, "a ring in S that never ends");
       case core::Take::empty: return VDSET_E_TIMEOUT;
       case core::Take::evicted:
         if (set.closing.load()) return VDSET_E_NOTOPEN;  // This process's own Close.
@@ -148,8 +160,11 @@ std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_co
              device.interrupted.load(std::memory_order_relaxed) ||
              set.closing.load(std::memory_order_relaxed);
     };
-    wait_on_bell(set.wake->devices[device.index].event, set.alive, timeout.at_ns(), device.spin,
-                 ready);
+    const bool woken = wait_on_bell(set.wake->devices[device.index].event, set.alive,
+                                    slice_end(timeout.at_ns()), device.spin, ready);
+    // Once a slice, for a server that never enlisted the alive word, or ended without closing.
+    if (!woken && is_deserted(set) && !is_closed_by_server(device))
+      abort_set(set, VDSET_CALL_LEFT, core::server_index, "the server let go of its socket", 0);
   }
 }
 
@@ -210,7 +225,7 @@ int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** o
   result = sync_pools(*set);
   if (result != VDSET_OK) return result;
   const std::int64_t deadline = port::deadline_after(name_wait_ns);
-  for (;;) {
+  for (WakeGuard guard;;) {
     // Before the question: a name that comes after the answer changes the bell.
     const std::uint32_t seen = core::watch_bell(atomics, set->wake->set.event);
     result = ask_for_device(*set, judged, out);
@@ -219,7 +234,7 @@ int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** o
       return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set->name.text);
     if (port::now_ns() >= deadline)
       return fail(VDSET_E_TIMEOUT, "device %s: the server has not named it in 10 s", judged.text);
-    sleep_slice(set->wake->set.event, seen, set->alive, deadline);
+    guard.note(sleep_slice(set->wake->set.event, seen, set->alive, deadline), deadline);
     if (is_over(*set)) return fail_aborted(*set);
   }
 }

@@ -49,9 +49,11 @@ int send_message(int socket, const Message& message, gsl::span<const int> descri
   return port::packet_send(socket, packet);
 }
 
-int receive_message(int socket, Message& out, Descriptors& descriptors) {
+namespace {
+
+int receive(int socket, Message& out, Descriptors& descriptors, bool takes_descriptors) {
   descriptors.close_all();
-  port::Packet packet{reinterpret_cast<std::byte*>(&out), sizeof out, {}, 0};
+  port::Packet packet{reinterpret_cast<std::byte*>(&out), sizeof out, {}, 0, takes_descriptors};
   const int error = port::packet_receive(socket, packet);
   if (error != 0) return error;
   descriptors.count = packet.descriptor_count;
@@ -66,6 +68,17 @@ int receive_message(int socket, Message& out, Descriptors& descriptors) {
   if (sound) return 0;
   descriptors.close_all();
   return -EPROTO;
+}
+
+}  // namespace
+
+int receive_message(int socket, Message& out, Descriptors& descriptors) {
+  return receive(socket, out, descriptors, true);
+}
+
+int receive_message(int socket, Message& out) {
+  Descriptors none;
+  return receive(socket, out, none, false);
 }
 
 }  // namespace vdset

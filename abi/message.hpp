@@ -80,5 +80,7 @@ int send_message(int socket, const Message& message, gsl::span<const int> descri
 /// Without waiting. 0, -EAGAIN, -EPIPE, or -EPROTO (also when mark, text or the number of
 /// descriptors is wrong).
 int receive_message(int socket, Message& out, Descriptors& descriptors);
+/// The same from who has none to send.
+int receive_message(int socket, Message& out);
 
 }  // namespace vdset

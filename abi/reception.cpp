@@ -37,6 +37,7 @@ int Reception::open(Role& role, int listener, std::uint32_t first_tag, const Acc
   close();
   listener_watch_ = library::watch(role, listener, first_tag);
   if (listener_watch_ < 0) return listener_watch_;
+  port::refuse_descriptors(listener, true);  // Nobody who comes has any to give.
   role_ = &role;
   listener_ = listener;
   first_tag_ = first_tag;
@@ -66,36 +67,46 @@ void Reception::ready(std::uint32_t tag) {
 }
 
 void Reception::accept_one() {
+  int socket = port::socket_accept(listener_);
+  const bool passes = socket == -EAGAIN || socket == -ECONNABORTED || socket == -EINTR;
+  if (passes && !port::is_hung_up(listener_)) return;
+  if (socket < 0) {
+    // Out of descriptors, or shut down by a peer: do not spin on what stays readable.
+    library::unwatch(listener_watch_);
+    resume_ns_ = port::now_ns() + exhausted_pause_ns;
+    return update_deadline();
+  }
+  // Before a word of theirs is read or a place is theirs: who is not admitted keeps nobody out.
+  port::Credentials who;
+  if (port::peer_credentials(socket, who) != 0 || !is_admitted(socket, who, access_)) {
+    answer_refusal(socket, 0, VDSET_E_SECURITY,
+                   "this user is not admitted; see allowed_uids and allowed_gid");
+    return port::close_descriptor(socket);
+  }
+  const std::uint32_t place = make_room();
+  const int watch = library::watch(*role_, socket, first_tag_ + 1 + place);
+  if (watch < 0) return port::close_descriptor(socket);
+  waiting_[place] = {socket, watch, port::now_ns() + hello_wait_ns};
+  update_deadline();
+}
+
+/// A free place; that of the oldest when all wait, so that silent ones do not keep others out.
+std::uint32_t Reception::make_room() {
   std::uint32_t free = 0;
   std::uint32_t oldest = 0;
   while (free < waiting_max && waiting_[free].socket >= 0) {
     if (waiting_[free].deadline_ns < waiting_[oldest].deadline_ns) oldest = free;
     ++free;
   }
-  if (free == waiting_max) {  // Silent ones do not keep others out.
-    forget(oldest, false);
-    free = oldest;
-  }
-  int socket = port::socket_accept(listener_);
-  if (socket == -EMFILE || socket == -ENFILE) {
-    // Nobody can be let in now: do not spin on a listener that stays readable.
-    library::unwatch(listener_watch_);
-    resume_ns_ = port::now_ns() + exhausted_pause_ns;
-    update_deadline();
-    return;
-  }
-  if (socket < 0) return;
-  const int watch = library::watch(*role_, socket, first_tag_ + 1 + free);
-  if (watch < 0) return port::close_descriptor(socket);
-  waiting_[free] = {socket, watch, port::now_ns() + hello_wait_ns};
-  update_deadline();
+  if (free < waiting_max) return free;
+  forget(oldest, false);
+  return oldest;
 }
 
 void Reception::read_hello(std::uint32_t i) {
   if (i >= waiting_max || waiting_[i].socket < 0) return;
   Message hello;
-  Descriptors none;
-  const int error = receive_message(waiting_[i].socket, hello, none);
+  const int error = receive_message(waiting_[i].socket, hello);
   if (error == -EAGAIN) return;
   const auto role = static_cast<core::Role>(hello.a);
   const bool sound = error == 0 && hello.kind == MessageKind::hello &&
@@ -104,10 +115,8 @@ void Reception::read_hello(std::uint32_t i) {
   int socket = waiting_[i].socket;
   forget(i, true);
   Visitor visitor{socket, -1, {}, role, hello};
-  if (port::peer_credentials(socket, visitor.who) != 0 ||
-      !is_admitted(socket, visitor.who, access_))
-    return refuse(visitor, VDSET_E_SECURITY,
-                  "this user is not admitted; see allowed_uids and allowed_gid");
+  if (port::peer_credentials(socket, visitor.who) != 0)
+    return refuse(visitor, VDSET_E_SECURITY, "the kernel does not say who this is");
   if (hello.b >> 16 != core::layout_version >> 16)
     return refuse(visitor, VDSET_E_NOTSUPPORTED,
                   "another version of the region layout; use the same release");

@@ -44,6 +44,7 @@ class Reception {
   };
 
   void accept_one();
+  std::uint32_t make_room();
   void read_hello(std::uint32_t i);
   void forget(std::uint32_t i, bool keep_socket);
   void update_deadline();

@@ -1,6 +1,7 @@
 // abi/server.cpp: vdset_server_*: open, configuration, buffers, abort, close.
 #include "abi/server.hpp"
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include "abi/error.hpp"
 #include "abi/hooks.hpp"
@@ -73,6 +74,15 @@ void dispose(vdset_server& server) {
   servers.put(&server);
 }
 
+/// What a primary wishes: the geometry is made of it, so it is judged like everything of a peer.
+bool are_terms_sound(const SetTerms& terms) {
+  const core::Geometry geometry{
+      terms.wish.device_count, terms.queue_depth, port::page_bytes(), terms.options, 1, {}};
+  return core::judge_wish(terms.wish) == core::ConfigurationFault::none &&
+         core::is_geometry_sound(geometry) &&
+         core::are_options_sound(terms.options, terms.wish.prefix_zone_bytes, 0);
+}
+
 /// Hello and welcome; the peer is the primary.
 std::int32_t join(vdset_server& server, const vdset_join_options& options) {
   const std::int64_t deadline = port::deadline_after(welcome_wait_ns);
@@ -92,17 +102,20 @@ std::int32_t join(vdset_server& server, const vdset_join_options& options) {
   if (error == 0 && port::wait_readable(primary.socket, deadline) == 0)
     return fail(VDSET_E_TIMEOUT, "set %s: its primary client does not answer; is it stopped?",
                 server.name.text);
-  if (error == 0) error = receive_message(primary.socket, answer, parts);
+  // Who is not admitted is told and let go before it has said anything.
+  if (error == 0 || error == -EPIPE) error = receive_message(primary.socket, answer, parts);
   if (error != 0)
     return fail(VDSET_E_INVALID, "set %s: it ended while the server opened it", server.name.text);
   if (answer.kind == MessageKind::refused)
-    return fail(answer.result < 0 ? answer.result : VDSET_E_UNEXPECTED, "set %s: %.*s",
-                server.name.text, static_cast<int>(answer.text_bytes), answer.text);
-  if (answer.kind != MessageKind::welcome_server ||
-      core::judge_wish(answer.terms.wish) != core::ConfigurationFault::none)
+    return fail(known_code(answer.result), "set %s: %.*s", server.name.text,
+                static_cast<int>(answer.text_bytes), answer.text);
+  if (answer.kind != MessageKind::welcome_server || !are_terms_sound(answer.terms))
     return fail(VDSET_E_UNEXPECTED, "set %s: the answer to the hello cannot be", server.name.text);
   server.terms = answer.terms;
   server.listener = parts.take(0);
+  if (port::socket_judge(server.listener, true) != 0)
+    return fail(VDSET_E_UNEXPECTED, "set %s: what its primary passed is no listener",
+                server.name.text);
   port::Credentials who;
   error = port::peer_credentials(primary.socket, who);
   if (error == 0) error = primary.pidfd = port::peer_watch(primary.socket, who);
@@ -196,6 +209,7 @@ std::int32_t publish_parts(vdset_server& server) {
   const port::Locked guard(library::lock());
   if (error == 0) {
     primary.request_socket = pair[0];
+    port::refuse_descriptors(pair[0], true);
     error = primary.request_watch =
         library::watch(server.role, pair[0], 0x30000 | core::primary_index);
   }
@@ -274,6 +288,7 @@ int add_pool(vdset_server& server, const vdset_server::Request& request) {
     server.pools.drop_last();  // Rather than share what can be cut away.
     return error;
   }
+  server.clients_cannot_write = read_only && port::memory_is_read_only(descriptor);
   server.buffers.add_pool(atomics, plan, seed);
   return 0;
 }
@@ -424,6 +439,13 @@ void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t partic
   library::nudge();
 }
 
+void poison_device(vdset_server& server, std::uint32_t device, const core::FinishedList& found) {
+  char text[core::reason_text_bytes_max];
+  std::snprintf(text, sizeof text, "device %u, line %u: a command word that cannot be", device,
+                found.corrupt_line);
+  abort_server(server, VDSET_CALL_POISONED, core::server_index, text, 0);
+}
+
 bool is_over(vdset_server& server) {
   if (server.aborted.load(std::memory_order_relaxed)) return true;
   if (server.wake == nullptr) return false;
@@ -432,7 +454,7 @@ bool is_over(vdset_server& server) {
     const auto word = core::AbortWord::unpack(requested);
     // The words of whoever asked were sent before the word was stored.
     read_news(server, word.participant);
-    abort_server(server, word.reason, word.participant, "SignalAbort", 0);
+    abort_server(server, known_call(word.reason), word.participant, "SignalAbort", 0);
     return state_of(server) == SetState::aborted;
   }
   if (!is_dead(&server.wake->primary_alive.alive)) return false;
@@ -510,6 +532,10 @@ int32_t vdset_server_begin_configuration(vdset_server* server,
   const auto fault = core::judge_base(wish, base.features, base.block_bytes, base.alignment_bytes,
                                       base.max_transfer_bytes);
   if (fault != core::ConfigurationFault::none) return fail_base(fault, base);
+  if (!core::are_options_sound(server->terms.options, wish.prefix_zone_bytes, base.features))
+    return fail(VDSET_E_NOTSUPPORTED,
+                "features 0x%x: the client made a set with data_read_only, for backup only",
+                base.features);
   agreed = wish;
   agreed.features = base.features;
   agreed.block_bytes = base.block_bytes;

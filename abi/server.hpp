@@ -77,6 +77,7 @@ struct vdset_server {
   vdset::core::BufferPool<vdset::Atomics> buffers;
   vdset::core::HandleCodec codec;
   vdset::core::SlotTable<vdset::Atomics> slots;
+  bool clients_cannot_write;  // The kernel keeps them from writing into any buffer.
 
   vdset_server_device* devices[vdset::core::devices_max];
   // A bit for each device that may have a command which is not called back yet: set when one is
@@ -122,6 +123,8 @@ inline Visits* visits_of(vdset_server_device* device) {
 /// has no parts yet. Any thread, any lock but state.
 void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t participant,
                   const char* text, std::int32_t code);
+/// Ends the set for what a device's command word says.
+void poison_device(vdset_server& server, std::uint32_t device, const core::FinishedList& found);
 /// Whether the set is over for the server: aborted by anyone, or the primary gone. Latches.
 bool is_over(vdset_server& server);
 std::int32_t fail_aborted(vdset_server& server);

@@ -59,7 +59,6 @@ bool is_idle(const vdset_server_device& device) {
 bool serve_device(vdset_server& server, vdset_server_device& device, bool abandon, bool pull) {
   Batch batch;
   core::FinishedList list;
-  bool corrupt = false;
   {
     const port::Locked guard(device.lock);
     if (is_idle(device)) {
@@ -75,13 +74,10 @@ bool serve_device(vdset_server& server, vdset_server_device& device, bool abando
       else
         device.device.poll(atomics, list);
       settle(server, device, list, batch);
-      corrupt = list.corrupt;
     }
   }
   if (list.ring_device) ring_device_bell(server, device.index);
-  if (corrupt)
-    abort_server(server, VDSET_CALL_POISONED, core::server_index, "a command word that cannot be",
-                 0);
+  if (list.corrupt) poison_device(server, device.index, list);
   call_back(server, batch, pull);
   return batch.count > 0;
 }

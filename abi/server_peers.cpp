@@ -57,7 +57,8 @@ void forget_peer(vdset_server& server, std::uint32_t i) {
 /// new pages, with the contents when the client only reads them.
 void renew_buffers(vdset_server& server, vdset_server_device& device) {
   device.device.for_each_held(atomics, [&](std::uint32_t opcode, std::uint32_t handle) {
-    if (handle == 0) return;
+    // Read-only for clients and sealed: nothing writes there for them.
+    if (handle == 0 || server.clients_cannot_write) return;
     const std::uint32_t slot = server.codec.slot(handle);
     const port::Locked guard(server.pool_lock);
     const core::PoolMap& map = server.pools.map();
@@ -122,9 +123,7 @@ bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead)
     core::publish_device(atomics, server.part.rows[device.index],
                          {device.state, core::nobody, device.epoch});
   }
-  if (device.swept.corrupt)
-    abort_server(server, VDSET_CALL_POISONED, core::server_index, "a command word that cannot be",
-                 0);
+  if (device.swept.corrupt) poison_device(server, device.index, device.swept);
   ring_device_bell(server, device.index);  // Who was taken for gone, but sleeps, learns of it.
   return held;
 }
@@ -272,6 +271,9 @@ std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const
 /// Sends an answer; a peer that does not read its answers is let go.
 void answer_peer(vdset_server& server, std::uint32_t i, int socket, const Message& answer,
                  int descriptor) {
+  // Who asks reads one answer before the next question. Answers with descriptors that pile up
+  // unread would use up what the kernel lets this user have under way, at the cost of the others.
+  if (port::has_unread(socket)) return lose_socket(server, i, false);
   const int error = descriptor >= 0
                         ? send_message(socket, answer, gsl::span<const int>(&descriptor, 1))
                         : send_message(socket, answer);
@@ -305,12 +307,11 @@ void handle_question(vdset_server& server, std::uint32_t i, int socket, const Me
 void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   const int socket = request ? server.peers[i].request_socket : server.peers[i].socket;
   Message message;
-  Descriptors descriptors;
-  const int error = receive_message(socket, message, descriptors);
+  const int error = receive_message(socket, message);
   if (error == -EAGAIN) return;
   // The request socket of a primary may hang up before its goodbye on the other is read.
-  const bool more = request && server.peers[i].socket >= 0 &&
-                    port::wait_readable(server.peers[i].socket, 0) == 1;
+  const bool more =
+      request && server.peers[i].socket >= 0 && port::wait_readable(server.peers[i].socket, 0) == 1;
   if (error != 0 && more) return read_peer(server, i, false);
   if (error != 0) return lose_socket(server, i, false);
   handle_question(server, i, socket, message);

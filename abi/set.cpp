@@ -8,7 +8,6 @@
 
 namespace vdset {
 
-void put_device(vdset_device& device);  // device.cpp
 static void admit_to_primary(Role& role, const Visitor& visitor);
 
 namespace {
@@ -68,10 +67,9 @@ void lose_server(vdset_set& set) {
 /// The server has made S and W.
 void take_parts(vdset_set& set, const Message& message, Descriptors& parts) {
   if (set.wake != nullptr) return lose_server(set);
-  // W's first page a second time, for the alive word: the server learns of this process's end from
-  // it.
-  set.alive_place = port::alive_map(parts.at[1], 0);
   set.request_socket = parts.take(2);
+  if (port::socket_judge(set.request_socket, false) != 0)
+    port::close_descriptor(set.request_socket);
   const std::int32_t attached = attach(set, message, parts, message.a, set.server_pid);
   if (attached != VDSET_OK) {
     const bool want = attached == VDSET_E_MEMORY;  // This process's own trouble.
@@ -118,6 +116,7 @@ static void admit_to_primary(Role& role, const Visitor& visitor) {
   welcome.request = visitor.hello.request;
   welcome.terms = set.terms;
   welcome.a = port::own_pid();
+  port::refuse_descriptors(visitor.socket, false);  // The server passes the parts.
   const int listener[] = {set.held.listener};
   if (send_message(visitor.socket, welcome, listener) != 0)
     return refuse(visitor, VDSET_E_UNEXPECTED, "cannot pass the listener");
@@ -312,12 +311,13 @@ std::int32_t join(vdset_set& set, const vdset_join_options& options) {
   if (error == 0 && port::wait_readable(set.request_socket, deadline) == 0)
     return fail(VDSET_E_TIMEOUT, "set %s: no answer in 10 s; is its server stopped?",
                 set.name.text);
-  if (error == 0) error = receive_message(set.request_socket, answer, parts);
+  // Who is not admitted is told and let go before it has said anything.
+  if (error == 0 || error == -EPIPE) error = receive_message(set.request_socket, answer, parts);
   if (error != 0)
     return fail(VDSET_E_PROTOCOL, "set %s: it ended while this process joined", set.name.text);
   if (answer.kind == MessageKind::refused)
-    return fail(answer.result < 0 ? answer.result : VDSET_E_UNEXPECTED, "set %s: %.*s",
-                set.name.text, static_cast<int>(answer.text_bytes), answer.text);
+    return fail(known_code(answer.result), "set %s: %.*s", set.name.text,
+                static_cast<int>(answer.text_bytes), answer.text);
   if (answer.kind != MessageKind::welcome_secondary)
     return fail(VDSET_E_UNEXPECTED, "set %s: an answer of kind %u to a hello", set.name.text,
                 static_cast<unsigned>(answer.kind));
@@ -348,7 +348,7 @@ std::int32_t wait_for_parts(vdset_set& set, std::int64_t deadline_ns) {
 }
 
 std::int32_t wait_for_configuration(vdset_set& set, std::int64_t deadline_ns) {
-  for (;;) {
+  for (WakeGuard guard;;) {
     const std::uint32_t seen = core::watch_bell(atomics, set.wake->set.event);
     if (is_over(set)) return fail_aborted(set);
     if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
@@ -357,7 +357,8 @@ std::int32_t wait_for_configuration(vdset_set& set, std::int64_t deadline_ns) {
     if (port::now_ns() >= deadline_ns)
       return fail(VDSET_E_TIMEOUT, "set %s: its server has not finished configuring it",
                   set.name.text);
-    sleep_slice(set.wake->set.event, seen, set.alive, deadline_ns);
+    const auto woken = sleep_slice(set.wake->set.event, seen, set.alive, deadline_ns);
+    guard.note(woken, deadline_ns);
   }
 }
 
@@ -400,7 +401,7 @@ void drain_visits(vdset_set& set) {
 /// participant table.
 core::AbortRecord compose_record(vdset_set& set) {
   const auto word = core::AbortWord::unpack(set.aborted.load());
-  core::AbortRecord record{0, 0, word.reason, 0, 0, {}};
+  core::AbortRecord record{0, 0, known_call(word.reason), 0, 0, {}};
   if (set.wake != nullptr && word.participant < core::participants_max) {
     const auto who = core::read_participant(atomics, set.view.participants[word.participant]);
     record.role = static_cast<std::uint32_t>(who.role);

@@ -94,6 +94,10 @@ struct vdset_set {
   vdset::port::Mutex request_lock;
   int request_socket;
   std::uint32_t request_number;
+  // A MAP_POOL that timed out is still under way: its answer is waited for, never asked for again,
+  // so that at most one answer is unread.
+  bool pool_asked;
+  std::uint32_t pool_request;
 
   // Primary only; under the library's lock.
   vdset::HeldName held;
@@ -108,6 +112,15 @@ struct vdset_set {
 };
 
 namespace vdset {
+
+/// What a peer's word says led to an abort, if it is one that there is.
+constexpr std::uint32_t known_call(std::uint32_t call) {
+  return call <= VDSET_CALL_POISONED ? call : VDSET_CALL_NONE;
+}
+/// A result code from a peer: one of ours, else UNEXPECTED.
+constexpr std::int32_t known_code(std::int32_t code) {
+  return code >= VDSET_E_NOTOPEN && code <= VDSET_E_INTERRUPTED ? code : VDSET_E_UNEXPECTED;
+}
 
 inline Visits* visits_of(vdset_set* set) {
   return Recycler<vdset_set>::visits_of(set);
@@ -148,11 +161,21 @@ core::AbortRecord make_record(core::Role role, std::uint32_t pid, std::uint32_t 
 /// Tells every waiter of the set, in all processes, to look again.
 void wake_everybody(core::WakeWords& wake, std::uint32_t device_count);
 
+// ---- device.cpp
+
+/// Unmaps and frees a device's object.
+void put_device(vdset_device& device);
+
 // ---- set.cpp, set_attach.cpp
 
 /// Whether the set is over for this client: aborted, or its server or primary gone. Latches. No
 /// system call unless it just ended.
 bool is_over(vdset_set& set);
+/// Whether the server is gone or let go of this process, by what the kernel says; a system call.
+/// The alive word tells sooner, but it is for the server to enlist it.
+bool is_deserted(const vdset_set& set);
+/// ABORT: the server did what no honest one does.
+std::int32_t poison(vdset_set& set, const char* what);
 /// Latches and spreads an abort that this process found or made.
 void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, const char* text,
                std::int32_t code);

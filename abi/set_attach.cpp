@@ -38,15 +38,22 @@ int map_part(Descriptors& parts, std::size_t i, std::uint64_t bytes, bool writab
   return error;
 }
 
+/// Whether an honest server gives this place in such a set. What a primary itself has wished for
+/// is what it must get.
+bool is_place_sound(const vdset_set& set, const core::Geometry& geometry, std::uint32_t me) {
+  if (!set.primary) return me >= core::first_secondary_index && me < core::participants_max;
+  return me == core::primary_index && geometry.device_count == set.terms.wish.device_count &&
+         geometry.queue_depth == set.terms.queue_depth && geometry.options == set.terms.options;
+}
+
 std::int32_t map_pool(vdset_set& set, std::uint32_t pool, std::int64_t deadline_ns) {
   const core::PoolMap& map = set.pools.map();
   const core::PoolPlan plan = core::read_pool(atomics, set.view.header->pools[pool]);
-  if (!core::is_pool_sound(plan, map.slot_total(), set.agreed.prefix_zone_bytes,
-                           set.geometry.page_bytes)) {
-    abort_set(set, VDSET_CALL_POISONED, core::server_index, "a pool row in S cannot be",
-              VDSET_E_UNEXPECTED);
-    return fail_aborted(set);
-  }
+  const bool sound = core::is_pool_sound(plan, map.slot_total(), set.agreed.prefix_zone_bytes,
+                                         set.geometry.page_bytes);
+  // Both are at most slots_max.
+  if (!sound || plan.first_slot + plan.slot_count > 1u << set.codec.index_bits())
+    return poison(set, "a pool row in S cannot be");
   Message question, answer;
   Descriptors descriptors;
   question.kind = MessageKind::map_pool;
@@ -133,6 +140,15 @@ void take_abort(vdset_set& set, const core::AbortRecord& record) {
   spread(set, record.call, core::server_index);
 }
 
+std::int32_t poison(vdset_set& set, const char* what) {
+  abort_set(set, VDSET_CALL_POISONED, core::server_index, what, VDSET_E_UNEXPECTED);
+  return fail_aborted(set);
+}
+
+bool is_deserted(const vdset_set& set) {
+  return is_dead(set.alive) || (set.request_socket >= 0 && port::is_hung_up(set.request_socket));
+}
+
 bool is_over(vdset_set& set) {
   if (set.aborted.load(std::memory_order_relaxed) != 0) return true;
   if (!is_attached(set)) return set.aborted.load(std::memory_order_acquire) != 0;
@@ -147,7 +163,7 @@ bool is_over(vdset_set& set) {
     return true;
   }
   if (state > core::SetState::aborted) {
-    abort_set(set, VDSET_CALL_POISONED, core::server_index, "a state in S that cannot be",
+    abort_set(set, VDSET_CALL_POISONED, core::server_index, "a set state in S that cannot be",
               VDSET_E_UNEXPECTED);
     return true;
   }
@@ -177,9 +193,14 @@ std::int32_t attach(vdset_set& set, const Message& from, Descriptors& parts, std
                      port::Seal::fixed_size_and_writers, set.s);
   if (error == 0 && core::judge_header(atomics, set.s.span(), geometry) != core::Verdict::sound)
     error = -EPROTO;
-  if (error == 0 && (me == core::server_index || me >= core::participants_max)) error = -EPROTO;
   // The parts are of the set that the message speaks of.
   if (error == 0 && std::memcmp(geometry.uuid, from.uuid, sizeof from.uuid) != 0) error = -EPROTO;
+  if (error == 0 && !is_place_sound(set, geometry, me)) error = -EPROTO;
+  if (error == 0)
+    error = port::memory_judge(parts.at[1], geometry.w_bytes(), port::Seal::fixed_size);
+  // W's first page a second time, for the alive word: the server learns of this process's end from
+  // it.
+  if (error == 0 && set.primary) set.alive_place = port::alive_map(parts.at[1], 0);
   if (error == 0)
     error = map_part(parts, 1, geometry.w_bytes(), true, port::Seal::fixed_size, set.w);
   if (error != 0) {
@@ -207,14 +228,25 @@ std::int32_t attach(vdset_set& set, const Message& from, Descriptors& parts, std
   return VDSET_OK;
 }
 
+/// Sends a question, unless it is under way since an earlier call. 0 or -errno.
+static int send_question(vdset_set& set, Message& question) {
+  if (set.pool_asked && question.kind == MessageKind::map_pool) {
+    question.request = set.pool_request;  // Pools are mapped in order: it is the same one.
+    return 0;
+  }
+  question.request = ++set.request_number;
+  const int error = send_message(set.request_socket, question);
+  set.pool_asked = error == 0 && question.kind == MessageKind::map_pool;
+  set.pool_request = question.request;
+  return error;
+}
+
 std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors,
                  std::int64_t deadline_ns) {
   const port::Locked guard(set.request_lock);
   if (set.request_socket < 0)
     return fail(VDSET_E_UNEXPECTED, "set %s: no way to ask the server", set.name.text);
-  question.request = ++set.request_number;
-  const int sent = send_message(set.request_socket, question);
-  int error = sent;
+  int error = send_question(set, question);
   while (error == 0) {
     // In slices, so that an abort ends it even when the server is stopped.
     const int got = port::wait_readable(set.request_socket, slice_end(deadline_ns));
@@ -224,20 +256,40 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
       return fail(VDSET_E_TIMEOUT, "set %s: the server does not answer", set.name.text);
     if (got <= 0) continue;
     error = receive_message(set.request_socket, answer, descriptors);
+    if (error == -EAGAIN) {
+      error = 0;
+      continue;
+    }
+    set.pool_asked = false;
     if (error == -EMFILE)
       return fail(VDSET_E_MEMORY, "set %s: no free descriptor for what the server passed",
                   set.name.text);
-    if (error == -EAGAIN)
-      error = 0;
-    else if (error == 0 && answer.request == question.request)
-      return VDSET_OK;
+    if (error == 0 && answer.request == question.request) return VDSET_OK;
+    if (error == 0) return poison(set, "an answer that nobody asked for");
   }
   if (is_over(set)) return fail_aborted(set);
   if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
+  if (error == -EPROTO) return poison(set, "an answer that cannot be");
   if (core::read_state(atomics, *set.view.header) == core::SetState::terminated)
     return fail(VDSET_E_PROTOCOL, "set %s: its server has closed it", set.name.text);
   abort_set(set, VDSET_CALL_LEFT, core::server_index, "the server let go of its socket", 0);
   return fail_aborted(set);
+}
+
+/// Takes the agreed configuration into private memory. False: it cannot be.
+static bool copy_configuration(vdset_set& set) {
+  const port::Locked guard(set.lock);
+  if (set.configured.load(std::memory_order_acquire)) return true;
+  std::uint32_t index_bits = 0;
+  core::Configuration agreed;
+  if (!core::read_configuration(atomics, *set.view.header, agreed, index_bits) ||
+      !core::is_configuration_sound(agreed, set.geometry))
+    return false;
+  set.agreed = agreed;
+  set.codec = core::HandleCodec(set.geometry.salt, index_bits);
+  set.slots = {set.view.slots, set.codec, (set.geometry.options & core::option_lease) != 0};
+  set.configured.store(true, std::memory_order_release);
+  return true;
 }
 
 std::int32_t sync_configuration(vdset_set& set) {
@@ -247,15 +299,7 @@ std::int32_t sync_configuration(vdset_set& set) {
     return fail(VDSET_E_PROTOCOL,
                 "set %s: the server has not configured it; get the configuration first",
                 set.name.text);
-  const port::Locked guard(set.lock);
-  if (set.configured.load(std::memory_order_acquire)) return VDSET_OK;
-  std::uint32_t index_bits = 0;
-  if (!core::read_configuration(atomics, *set.view.header, set.agreed, index_bits))
-    return fail(VDSET_E_UNEXPECTED, "set %s: its configuration in S cannot be", set.name.text);
-  set.codec = core::HandleCodec(set.geometry.salt, index_bits);
-  set.slots = {set.view.slots, set.codec, (set.geometry.options & core::option_lease) != 0};
-  set.configured.store(true, std::memory_order_release);
-  return VDSET_OK;
+  return copy_configuration(set) ? VDSET_OK : poison(set, "a configuration in S that cannot be");
 }
 
 std::int32_t sync_pools(vdset_set& set, std::int64_t deadline_ns) {
@@ -263,11 +307,7 @@ std::int32_t sync_pools(vdset_set& set, std::int64_t deadline_ns) {
   if (configured != VDSET_OK) return configured;
   const port::Locked guard(set.grow_lock);
   const std::uint32_t count = atomics.load<Site::pool_read>(set.view.header->pool_count);
-  if (count > core::pools_max) {
-    abort_set(set, VDSET_CALL_POISONED, core::server_index, "pool_count in S is above its limit",
-              VDSET_E_UNEXPECTED);
-    return fail_aborted(set);
-  }
+  if (count > core::pools_max) return poison(set, "pool_count in S is above its limit");
   while (set.pools.map().count() < count) {
     const std::int32_t mapped = map_pool(set, set.pools.map().count(), deadline_ns);
     if (mapped != VDSET_OK) return mapped;

@@ -81,13 +81,32 @@ inline std::int64_t slice_end(std::int64_t deadline_ns) {
 
 /// One slice of sleep on `word` while it is `value`; ends early when the thread behind `alive`
 /// ends.
-inline void sleep_slice(const core::Word& word, std::uint32_t value, const core::Word* alive,
-                        std::int64_t deadline_ns) {
+inline port::Woken sleep_slice(const core::Word& word, std::uint32_t value, const core::Word* alive,
+                               std::int64_t deadline_ns) {
   const std::uint32_t alive_value =
       alive != nullptr ? atomics.load<core::Site::alive_read>(*alive) : 0;
-  if ((alive_value & port::owner_died) != 0) return;
-  port::wait_word(word, value, alive, alive_value, slice_end(deadline_ns));
+  if ((alive_value & port::owner_died) != 0) return port::Woken::maybe;
+  return port::wait_word(word, value, alive, alive_value, slice_end(deadline_ns));
 }
+
+/// Bounds what wakes for nothing cost: anybody may write the words that others sleep on. After many
+/// in one wait it goes on in naps that nobody can end.
+class WakeGuard {
+ public:
+  /// After a sleep that ended without the condition.
+  void note(port::Woken woken, std::int64_t deadline_ns) {
+    futile_ = woken == port::Woken::timed_out ? 0 : futile_ + 1;
+    if (futile_ <= futile_max) return;
+    const core::Word own{0};
+    const std::int64_t end = port::now_ns() + nap_ns;
+    port::wait_word(own, 0, nullptr, 0, deadline_ns < end ? deadline_ns : end);
+  }
+
+ private:
+  static constexpr unsigned futile_max = 64;
+  static constexpr std::int64_t nap_ns = 1'000'000;
+  unsigned futile_ = 0;
+};
 
 /// Waits on an armed bell until ready() or the deadline; false at the deadline. ready() must be
 /// cheap, make no system
@@ -112,13 +131,15 @@ bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadli
     }
     spin.miss();
   }
-  for (;;) {
+  for (WakeGuard guard;;) {
     const std::uint32_t value = core::arm_bell(atomics, bell);
     const bool now = ready();
-    if (!now) sleep_slice(bell, value, alive, deadline_ns);
+    port::Woken woken = port::Woken::maybe;
+    if (!now) woken = sleep_slice(bell, value, alive, deadline_ns);
     core::disarm_bell(atomics, bell);
     if (now || ready()) return true;
     if (port::now_ns() >= deadline_ns) return false;
+    guard.note(woken, deadline_ns);
   }
 }
 

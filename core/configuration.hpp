@@ -67,6 +67,24 @@ constexpr ConfigurationFault judge_base(const Configuration& wish, std::uint32_t
   return ConfigurationFault::none;
 }
 
+/// Buffers that clients cannot write into serve a backup without prefix zone only.
+constexpr bool are_options_sound(std::uint32_t options, std::uint32_t prefix_zone_bytes,
+                                 std::uint32_t features) {
+  const bool writes = prefix_zone_bytes != 0 || (features & feature_read_media) != 0;
+  return (options & ~options_known) == 0 && ((options & option_data_read_only) == 0 || !writes);
+}
+
+/// Whether what S says was agreed can be what an honest server publishes in a set of this geometry.
+constexpr bool is_configuration_sound(const Configuration& c, const Geometry& g) {
+  return c.device_count == g.device_count && c.prefix_zone_bytes <= prefix_bytes_max &&
+         is_power_of_two(c.block_bytes) && c.block_bytes >= block_bytes_min &&
+         c.block_bytes <= block_bytes_max && is_power_of_two(c.alignment_bytes) &&
+         c.alignment_bytes >= c.block_bytes && c.alignment_bytes <= alignment_max &&
+         c.max_transfer_bytes != 0 && c.max_transfer_bytes % transfer_unit_bytes == 0 &&
+         c.max_transfer_bytes <= transfer_bytes_max &&
+         are_options_sound(g.options, c.prefix_zone_bytes, c.features);
+}
+
 /// The alignment that both sides get: the server's, or the client's need rounded up if that is
 /// stricter.
 constexpr std::uint32_t agreed_alignment(std::uint32_t wished, std::uint32_t block_bytes,

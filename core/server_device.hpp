@@ -25,8 +25,13 @@ struct FinishedList {
   // A held ClearError was posted, or commands were recalled: force the device's bell.
   bool ring_device = false;
   bool corrupt = false;  // A word that cannot be: poison the set.
+  std::uint32_t corrupt_line = 0;
   Finished items[finished_max];
 
+  void poison(std::uint32_t line) {
+    corrupt = true;
+    corrupt_line = line;
+  }
   void add(void* cookie, const Completion& result) {
     Expects(count < finished_max);
     items[count++] = {cookie, result};
@@ -104,7 +109,7 @@ class ServerDevice {
           out.add(cookies_[line], {code_operation_aborted, 0, 0});
           failed = true;
           break;
-        case Swept::corrupt: out.corrupt = true; break;
+        case Swept::corrupt: out.poison(line); break;
         case Swept::queued:
         case Swept::offered: break;
       }
@@ -153,7 +158,9 @@ class ServerDevice {
   bool collect(A& a, std::uint32_t line, FinishedList& out) {
     const std::uint32_t opcode = ring_.opcode(line);
     Completion result{};
-    if (ring_.reap(a, line, result) == Reaped::pending) return false;
+    const Reaped reaped = ring_.reap(a, line, result);
+    if (reaped == Reaped::corrupt) out.poison(line);
+    if (reaped != Reaped::done) return false;
     out.add(cookies_[line], result);
     if (result.code != code_success) return true;
     if (opcode == opcode_opens_gate && phase_ == DevicePhase::io_error)
@@ -178,7 +185,7 @@ class ServerDevice {
             out.add(cookies_[line], {code_io_device, 0, 0});
           out.ring_device = true;
           break;
-        case Recalled::corrupt: out.corrupt = true; break;
+        case Recalled::corrupt: out.poison(line); break;
         case Recalled::delivered: break;
       }
     }

@@ -14,7 +14,7 @@
 
 namespace vdset::core {
 
-enum class Reaped : std::uint8_t { pending, done };
+enum class Reaped : std::uint8_t { pending, done, corrupt };
 enum class Recalled : std::uint8_t { recalled, delivered, corrupt };
 enum class Swept : std::uint8_t { queued, finished, failed, offered, corrupt };
 
@@ -88,7 +88,7 @@ class ServerRing {
     // Edge command_finished: results and buffer contents are visible with DONE.
     const auto word = CommandWord::unpack(a.template load<Site::reap_word>(from.command));
     if (word.generation != shadow_[line].lap || word.state != CommandState::done)
-      return Reaped::pending;
+      return is_possible(word, shadow_[line]) ? Reaped::pending : Reaped::corrupt;
     out.code = a.template load<Site::reap_results>(from.code);
     const std::uint32_t bytes = a.template load<Site::reap_results>(from.bytes);
     const std::uint32_t low = a.template load<Site::reap_results>(from.position_low);
@@ -109,15 +109,16 @@ class ServerRing {
     if (visit_lines(oldest, depth_, visit)) visit_lines(0, oldest, visit);
   }
 
-  /// The agent's re-check before it sleeps: whether any outstanding command is final. Bounded by
-  /// the depth.
+  /// The agent's re-check before it sleeps: whether any outstanding command is final, or its word
+  /// cannot be. Bounded by the depth.
   [[nodiscard]] bool any_final(A& a) const {
     bool found = false;
     for_each_outstanding([&](std::uint32_t line) {
       // Edge sleep: after arm_bell; pairs with complete_cas.
       const auto word =
           CommandWord::unpack(a.template load<Site::ready_word>(completions_[line].command));
-      found = word.generation == shadow_[line].lap && word.state == CommandState::done;
+      found = (word.generation == shadow_[line].lap && word.state == CommandState::done) ||
+              !is_possible(word, shadow_[line]);
       return !found;
     });
     return found;
@@ -235,6 +236,20 @@ class ServerRing {
     std::uint32_t size;
     bool offered;  // A consumer that is gone had it; the next one is told.
   };
+
+  /// Whether an honest consumer can leave this word in a line that is outstanding.
+  static bool is_possible(const CommandWord& word, const Shadow& asked) {
+    const bool before = generation_distance(asked.lap, word.generation) == 1;
+    switch (word.state) {
+      case CommandState::idle:
+      case CommandState::failed: return before;
+      case CommandState::done: return before || word.generation == asked.lap;
+      case CommandState::taken:
+      case CommandState::completing: return word.generation == asked.lap;
+      case CommandState::offered: return word.generation == asked.lap && asked.offered;
+    }
+    return false;
+  }
 
   gsl::span<SubmissionLine> submissions_;
   gsl::span<CompletionLine> completions_;

@@ -53,7 +53,9 @@ int memory_seal(int descriptor, Seal seal);
 bool has_seal_writers();
 /// Judges a received part: regular memory file, exact size, sealed. 0 or -EINVAL/-EPERM.
 int memory_judge(int descriptor, std::uint64_t bytes, Seal seal);
-/// Size of a memory file, or -errno.
+/// Whether nobody who maps it from now on can write into it.
+bool memory_is_read_only(int descriptor);
+/// Size of a memory file that can never have another, or -errno.
 std::int64_t memory_size(int descriptor);
 
 /// A mapping between guard pages, its base at a multiple of 64 KiB. Not inherited by fork.
@@ -135,6 +137,15 @@ int socket_listen(const Directory& directory, const char* stem,
 int socket_connect(const Directory& directory, const char* stem, std::int64_t deadline_ns);
 int socket_accept(int listener);
 int socket_make_pair(int out[2]);
+/// Whether a descriptor that a peer passed is what it is said to be, a packet socket of this
+/// system, before anything else is done with it. 0, or -errno.
+int socket_judge(int descriptor, bool listening);
+/// From now on nobody can send descriptors to this socket (Linux 6.16; before it they are received
+/// and closed). A listener's connections inherit it.
+void refuse_descriptors(int socket, bool refused);
+/// Whether the peer has not yet read all that was sent to it.
+bool has_unread(int socket);
+bool is_hung_up(int socket);
 
 inline constexpr std::size_t descriptors_max = 12;  // Per packet: S, W and the pools.
 
@@ -143,6 +154,7 @@ struct Packet {
   std::size_t size;  // Exact, in both directions.
   int descriptors[descriptors_max];
   std::size_t descriptor_count;
+  bool takes_descriptors = true;  // Else those that come are not received, and the packet is cut.
 };
 /// One packet, without waiting. -EAGAIN: the peer does not read.
 int packet_send(int socket, const Packet& packet);

@@ -10,8 +10,8 @@ constexpr std::size_t call_count = static_cast<std::size_t>(port::Call::count);
 
 /// In the order of port::Call.
 constexpr const char* names[] = {
-    "memfd_create", "ftruncate", "fallocate", "mmap", "seal", "futex_wait", "futex_waitv",
-    "futex_wake", "open", "mkdir", "lock", "socket", "bind", "chmod", "listen", "connect",
+    "memfd_create", "ftruncate", "fallocate", "mmap", "seal", "get_seals", "futex_wait",
+    "futex_waitv", "futex_wake", "open", "mkdir", "lock", "socket", "bind", "chmod", "listen", "connect",
     "accept", "socketpair", "sendmsg", "recvmsg", "peercred", "peerpidfd", "pidfd_open",
     "epoll_create", "epoll_ctl", "epoll_wait", "eventfd", "thread_create", "robust_list",
     "getrandom", "future_write_seal", "noexec_seal"};
@@ -24,6 +24,8 @@ struct Counters {
   std::atomic<int> error{0};
   std::atomic<std::uint32_t> nth{0};
   std::atomic<bool> for_ever{false};
+  std::atomic<void (*)(void*)> action{nullptr};
+  void* context = nullptr;
 };
 Counters counters[call_count];
 
@@ -40,9 +42,16 @@ void arm(const Plan& plan) {
   at.error = plan.error;
 }
 
+void act(port::Call call, void (*action)(void*), void* context) {
+  of(call).context = context;
+  of(call).action = action;
+}
+
 void disarm() {
-  for (Counters& at : counters)
+  for (Counters& at : counters) {
     at.error = 0;
+    at.action = nullptr;
+  }
 }
 
 void reset() {
@@ -69,6 +78,7 @@ namespace vdset::port {
 int next_fault(Call call) {
   auto& at = faults::of(call);
   const std::uint32_t use = ++at.uses;
+  if (const auto action = at.action.load()) action(at.context);
   const int error = at.error;
   if (error == 0 || use < at.nth || (use > at.nth && !at.for_ever)) return 0;
   ++at.failures;

@@ -17,6 +17,8 @@ struct Plan {
 /// One plan for each call; plans of different calls go together.
 void arm(const Plan& plan);
 void disarm();
+/// Runs `action` just before each use of the call: what a peer does between two steps.
+void act(port::Call call, void (*action)(void*), void* context);
 /// Uses of every call since then are counted from 0; whether anything failed is forgotten.
 void reset();
 

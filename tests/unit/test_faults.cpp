@@ -322,10 +322,8 @@ TEST_CASE("one life of a set in one process, every system call failing at every 
   Driver driver;
   for (bool trio : {false, true})
     for (const Kind& kind : kinds) {
-      if (kind.ever)
-        driver.add({kind.call, kind.error, How::ever, kind.harmless, kind.also, trio});
-      if (kind.once)
-        driver.add({kind.call, kind.error, How::once, kind.harmless, kind.also, trio});
+      if (kind.ever) driver.add({kind.call, kind.error, How::ever, kind.harmless, kind.also, trio});
+      if (kind.once) driver.add({kind.call, kind.error, How::once, kind.harmless, kind.also, trio});
     }
   driver.drive();
   driver.print_summary();
@@ -355,4 +353,24 @@ TEST_CASE("out of descriptors: the listener tries again when it cannot be watche
   await_uses(Call::accept, 1);
   CHECK(own.can_be_opened());
   port::close_descriptor(first);
+}
+
+TEST_CASE("a part that is cut and sealed while it is judged is refused") {
+  constexpr std::uint64_t bytes = 65536;
+  int part = memfd_create("hostile", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  REQUIRE(part >= 0);
+  REQUIRE(ftruncate(part, bytes) == 0);
+  // The peer's move comes just before the seals are read.
+  faults::act(
+      Call::get_seals,
+      [](void* of) {
+        const int fd = *static_cast<int*>(of);
+        if (ftruncate(fd, 0) == 0)
+          fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+      },
+      &part);
+  CHECK(port::memory_judge(part, bytes, port::Seal::fixed_size) == -EINVAL);
+  CHECK(port::memory_size(part) == 0);
+  faults::disarm();
+  port::close_descriptor(part);
 }

@@ -87,6 +87,8 @@ TEST_CASE("a new part is exactly as large as asked, zero, and has all its pages"
   for (std::uint64_t bytes : {4096u, 8192u, 65536u, 1048576u}) {
     int part = port::memory_create(bytes);
     REQUIRE(part >= 0);
+    CHECK(port::memory_size(part) == -EPERM);  // It could still have another.
+    REQUIRE(port::memory_seal(part, port::Seal::fixed_size) == 0);
     CHECK(port::memory_size(part) == static_cast<std::int64_t>(bytes));
     struct stat st {};
     REQUIRE(fstat(part, &st) == 0);

@@ -3,10 +3,10 @@
 // says; a directory that others could write into is refused.
 // Method: scratch directories, killed children, a mount namespace of one's own where several
 // directories of the list are needed; modes and nodes looked at with stat.
-#include "abi/names.hpp"
-#include <cerrno>
 #include <sys/mount.h>
+#include <cerrno>
 #include "abi/error.hpp"
+#include "abi/names.hpp"
 #include "tests/unit/system.hpp"
 
 using namespace vdset;
@@ -105,7 +105,8 @@ TEST_CASE("the node name of a set never changes: these were fixed with version 0
   CHECK(stem("A") == "v1-af63fc4c860222ec1afe58f695f8f2a8");
   CHECK(stem("set") == "v1-823b87195ce20e236b2f5c21237530ae");
   CHECK(stem("a/b") == "v1-e620c3190468cf613809497a99486706");
-  CHECK(stem("gr\xc3\xb6\xc3\x9f" "e") == "v1-b7450e1ef58140da7e4350a1a4ebb0f8");
+  CHECK(stem("gr\xc3\xb6\xc3\x9f"
+             "e") == "v1-b7450e1ef58140da7e4350a1a4ebb0f8");
   CHECK(stem(std::string(255, 'x')) == "v1-dff658324c99c7bf41cfd5a391db9cd6");
 }
 
@@ -220,6 +221,35 @@ TEST_CASE("links planted under the nodes' names are not followed") {
   std::ifstream(target) >> content;
   CHECK(content == "kept");
   CHECK(mode_of(target) == 0644);
+}
+
+TEST_CASE("a pipe under a node's name holds nobody up") {
+  Deadline guard;
+  Scratch place;
+  const std::string node = place / (stem_of(named("set")).text + std::string(".lock"));
+  REQUIRE(mkfifo(node.c_str(), 0600) == 0);
+  CHECK(find_name(named("other"), place.path(), port::deadline_after(0)).result == VDSET_E_INVALID);
+  REQUIRE((access(node.c_str(), F_OK) == 0 || mkfifo(node.c_str(), 0600) == 0));
+  HeldName held;
+  REQUIRE(hold("set", place.path(), held) == VDSET_OK);
+  free_name(held);
+}
+
+TEST_CASE("a node that is also another file's name is not taken, and its mode stays") {
+  Deadline guard;
+  Scratch place;
+  const Stem stem = stem_of(named("set"));
+  const std::string mine = place / "private", node = place / (stem.text + std::string(".lock"));
+  std::ofstream(mine) << "x";
+  REQUIRE(chmod(mine.c_str(), 0400) == 0);
+  REQUIRE(link(mine.c_str(), node.c_str()) == 0);
+  port::Directory directory;
+  const char* why = "";
+  REQUIRE(port::directory_open(place.path(), false, directory, why) == 0);
+  directory.group = true;  // Where a member could put it after the look of the cleaner.
+  CHECK(port::node_lock(directory, stem.text) == (geteuid() == 0 ? -EPERM : -EACCES));
+  CHECK(mode_of(mine) == 0400);
+  port::close_descriptor(directory.descriptor);
 }
 
 TEST_CASE("files of others in the directory are left alone") {

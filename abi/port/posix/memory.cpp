@@ -109,22 +109,30 @@ bool has_seal_writers() {
   return sealed;
 }
 
-std::int64_t memory_size(int descriptor) {
-  struct stat st;
-  return fstat(descriptor, &st) == 0 ? std::int64_t{st.st_size} : -std::int64_t{errno};
+bool memory_is_read_only(int descriptor) {
+  const int seals = fcntl(descriptor, F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_FUTURE_WRITE) != 0;
 }
 
-int memory_judge(int descriptor, std::uint64_t bytes, Seal seal) {
+std::int64_t memory_size(int descriptor) {
+  // Seals first: a size that is read before them can be cut before they are set, and what is no
+  // memory file answers here without its file system, which may be a peer's own, being asked.
+  const int seals = sys(Call::get_seals, [&] { return fcntl(descriptor, F_GET_SEALS); });
+  if (seals < 0 || (seals & size_seals) != size_seals) return -EPERM;
   struct stat st;
   struct statfs fs;
   if (fstat(descriptor, &st) != 0 || fstatfs(descriptor, &fs) != 0) return -errno;
-  const int seals = fcntl(descriptor, F_GET_SEALS);
-  if (!S_ISREG(st.st_mode) || static_cast<std::uint64_t>(st.st_size) != bytes) return -EINVAL;
-  if (fs.f_type != TMPFS_MAGIC || seals < 0 || (seals & size_seals) != size_seals) return -EPERM;
+  // Huge pages can run out after the size was promised.
+  return S_ISREG(st.st_mode) && fs.f_type == TMPFS_MAGIC ? std::int64_t{st.st_size} : -EPERM;
+}
+
+int memory_judge(int descriptor, std::uint64_t bytes, Seal seal) {
+  const std::int64_t size = memory_size(descriptor);
+  if (size < 0) return static_cast<int>(size);
   // The writers' seal is not demanded: it protects the server, and the server's kernel may not have
   // it.
   static_cast<void>(seal);
-  return 0;
+  return static_cast<std::uint64_t>(size) == bytes ? 0 : -EINVAL;
 }
 
 int memory_map(int descriptor, std::uint64_t bytes, bool writable, Mapping& out) {

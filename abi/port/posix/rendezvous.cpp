@@ -2,8 +2,10 @@
 // the peer is (docs/rendezvous.md).
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,6 +23,9 @@
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
 #endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 namespace vdset::port {
 namespace {
@@ -28,6 +33,8 @@ namespace {
 constexpr std::int64_t lock_wait_ns = 5'000'000'000;
 constexpr int cleaned_max = 64;
 constexpr std::size_t groups_max = 256;
+// A pipe that somebody put in the place of a node must not hold us up.
+constexpr int node_flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 
 struct NodePath {
   char text[108];
@@ -53,12 +60,19 @@ struct flock whole_file(short type) {
   return lock;
 }
 
-/// Gives a node the directory's group and mode whatever the umask is.
-void open_to_group(const Directory& d, const char* path) {
-  const mode_t mode = d.group ? 0660 : 0600;
-  // Stays 0600: refuses, never admits.
-  if (d.group && chown(path, static_cast<uid_t>(-1), d.gid) != 0) return;
-  [[maybe_unused]] const int done = chmod(path, mode);
+/// Gives a node of our own the directory's group and its mode, whatever the umask is. Through a
+/// descriptor of the node itself: in a group directory a member could put a link to another file of
+/// this user in its place. 0 or -errno; a node that is not ours stays as it is.
+int set_node_mode(const Directory& d, int node, mode_t kind, mode_t mode) {
+  struct stat st;
+  if (fstat(node, &st) != 0) return -errno;
+  if ((st.st_mode & S_IFMT) != kind || st.st_nlink > 1) return -EPERM;
+  if (st.st_uid != geteuid()) return 0;
+  // Stays 0600 when the group is refused: refuses, never admits.
+  if (d.group && fchownat(node, "", static_cast<uid_t>(-1), d.gid, AT_EMPTY_PATH) != 0) return 0;
+  char path[40];  // A descriptor made with O_PATH has no fchmod.
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", node);
+  return sys(Call::chmod, [&] { return chmod(path, mode); }) == 0 ? 0 : -errno;
 }
 
 /// 1 unlocked, 0 held, -errno.
@@ -168,16 +182,11 @@ void directory_unlock(const Directory& directory) {
 
 int node_lock(const Directory& directory, const char* stem) {
   const NodePath path = node_path(directory, stem, "lock");
-  int fd = sys(Call::open,
-               [&] { return open(path.text, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600); });
+  int fd = sys(Call::open, [&] { return open(path.text, O_RDWR | O_CREAT | node_flags, 0600); });
   if (fd < 0) return -errno;
-  open_to_group(directory, path.text);
-  struct stat st;
   struct flock lock = whole_file(F_WRLCK);
-  int error = 0;
-  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-    error = -EPERM;
-  else if (sys(Call::lock, [&] { return fcntl(fd, F_OFD_SETLK, &lock); }) != 0)
+  int error = set_node_mode(directory, fd, S_IFREG, directory.group ? 0660 : 0600);
+  if (error == 0 && sys(Call::lock, [&] { return fcntl(fd, F_OFD_SETLK, &lock); }) != 0)
     error = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
   if (error == 0) return fd;
   close_descriptor(fd);
@@ -185,7 +194,7 @@ int node_lock(const Directory& directory, const char* stem) {
 }
 
 bool node_is_held(const Directory& directory, const char* stem) {
-  int fd = open(node_path(directory, stem, "lock").text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  int fd = open(node_path(directory, stem, "lock").text, O_RDONLY | node_flags);
   // Another user's, in a group directory: the connect will tell.
   if (fd < 0) return errno != ENOENT;  // What cannot be read is in use.
   const bool held = is_unlocked(fd) != 1;
@@ -231,8 +240,15 @@ int socket_listen(const Directory& directory, const char* stem, bool other_users
   });
   const bool bound = failed == 0;
   if (bound) {
-    open_to_group(directory, path.text);
-    if (other_users && chmod(path.text, 0666) != 0) failed = -1;
+    const mode_t own = directory.group ? 0660 : 0600;
+    int node = open(path.text, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    const int done =
+        node < 0 ? -errno : set_node_mode(directory, node, S_IFSOCK, other_users ? 0666 : own);
+    close_descriptor(node);
+    if (done != 0) {
+      failed = -1;
+      errno = -done;
+    }
   }
   if (failed == 0) {
     failed = sys(Call::listen, [&] { return listen(fd, 64); });
@@ -263,6 +279,34 @@ int socket_connect(const Directory& directory, const char* stem, std::int64_t de
   const int error = -errno;
   close_descriptor(fd);
   return error;
+}
+
+int socket_judge(int descriptor, bool listening) {
+  int is_listening = 0;
+  int type = 0;
+  int domain = 0;
+  socklen_t size = sizeof(int);
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) != 0 ||
+      getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+      getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0)
+    return -errno;
+  const bool fits = domain == AF_UNIX && type == SOCK_SEQPACKET && (is_listening != 0) == listening;
+  return fits ? 0 : -EPERM;
+}
+
+void refuse_descriptors(int socket, bool refused) {
+  const int passes = refused ? 0 : 1;
+  setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &passes, sizeof passes);
+}
+
+bool has_unread(int socket) {
+  int bytes = 0;
+  return ioctl(socket, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+bool is_hung_up(int socket) {
+  pollfd p{socket, POLLRDHUP, 0};
+  return poll(&p, 1, 0) > 0;
 }
 
 int socket_accept(int listener) {
@@ -307,8 +351,10 @@ int packet_receive(int socket, Packet& packet) {
   msghdr message{};
   message.msg_iov = &io;
   message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  // Without room the kernel drops them unseen: closing some kinds of file takes as long as their
+  // owner likes.
+  message.msg_control = packet.takes_descriptors ? control : nullptr;
+  message.msg_controllen = packet.takes_descriptors ? sizeof control : 0;
   packet.descriptor_count = 0;
   ssize_t got;
   // A peer that closed before it had read everything resets the socket: the kernel says so once,
@@ -332,8 +378,8 @@ int packet_receive(int socket, Packet& packet) {
                      (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
   if (got > 0 && whole) return 0;
   // Cut although there was room: this process has no free descriptor numbers.
-  const bool want =
-      got > 0 && (message.msg_flags & MSG_CTRUNC) != 0 && packet.descriptor_count < descriptors_max;
+  const bool want = got > 0 && (message.msg_flags & MSG_CTRUNC) != 0 && packet.takes_descriptors &&
+                    packet.descriptor_count < descriptors_max;
   for (std::size_t i = 0; i < packet.descriptor_count; ++i)
     close_descriptor(packet.descriptors[i]);
   packet.descriptor_count = 0;

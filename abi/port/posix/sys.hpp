@@ -12,6 +12,7 @@ enum class Call : unsigned char {
   fallocate,
   mmap,
   seal,
+  get_seals,
   futex_wait,
   futex_waitv,
   futex_wake,
