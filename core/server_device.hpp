@@ -111,6 +111,10 @@ class ServerDevice {
           break;
         case Swept::corrupt: out.poison(line); break;
         case Swept::queued:
+          // In IO-ERROR nobody could fetch it. Only a consumer that took its own TAKEN back leaves
+          // this behind.
+          failed |= phase_ == DevicePhase::io_error && ring_.opcode(line) != opcode_clear_error;
+          break;
         case Swept::offered: break;
       }
     }

@@ -2,8 +2,8 @@
 // Goal: one device as the server keeps it: VDI's IO-ERROR protocol (vdi-semantics 8.3) step by
 // step, sweep, abandon, close; every accepted command ends exactly once.
 // Method: a real client ring on the other side of plain memory, and half-finished states by hand.
-#include "core/server_device.hpp"
 #include <map>
+#include "core/server_device.hpp"
 #include "tests/unit/support.hpp"
 
 using namespace vdset;
@@ -109,7 +109,7 @@ TEST_CASE("8.3: the IO-ERROR protocol from the error to the next command, step b
   REQUIRE(r.fetch());
   REQUIRE(r.fetch());
   REQUIRE(r.fetch());
-  r.complete(1, 112);  // 1: command 1 fails; 0 and 2 are with the client, 3 and 4 are queued.
+  r.complete(1, 112);      // 1: command 1 fails; 0 and 2 are with the client, 3 and 4 are queued.
   CHECK_FALSE(r.fetch());  // Before the server knows, the client gets nothing more.
   r.poll();
   CHECK(r.device.phase() == DevicePhase::io_error);
@@ -241,7 +241,7 @@ TEST_CASE("8.3 step 5 also for a ClearError that was sent before the server knew
   REQUIRE(r.fetch());
   r.complete(0, 30);
   REQUIRE(r.send_clear_error(2) == Sent::queued);  // The agent has not looked yet.
-  CHECK_FALSE(r.fetch());  // Command 1 is with the client still.
+  CHECK_FALSE(r.fetch());                          // Command 1 is with the client still.
   r.poll();
   CHECK_FALSE(r.fetch());
   r.complete(0, 0);
@@ -458,6 +458,29 @@ TEST_CASE("the dead one's gate is not believed: the fresh part says what the ser
   r.sweep(false);
   CHECK(r.m.fresh.header.gate.value == gate_open);
   CHECK(r.is_open(0));
+}
+
+TEST_CASE(
+    "a consumer that took its own TAKEN back in IO-ERROR leaves nothing that stays for ever") {
+  for (bool hand_over : {false, true}) {
+    Rig r;
+    CHECK(r.send(0) == Sent::queued);
+    CHECK(r.send(1) == Sent::queued);
+    REQUIRE(r.fetch());
+    REQUIRE(r.fetch());
+    r.complete(1, 29);
+    r.poll();
+    CHECK(r.ended(1, 29));
+    CHECK(r.send_clear_error(2) == Sent::held);
+    r.m.word(0) = 0;  // As if it had never been fetched.
+    r.sweep(hand_over);
+    CHECK(r.ended(0, code_io_device));
+    // The next one gets what it is due.
+    Consumer next = r.m.fresh_consumer(3, r.device.ring().first_outstanding());
+    Taken out{};
+    REQUIRE(next.take(r.m.a, out) == Take::got);
+    CHECK(out.command.opcode == opcode_clear_error);
+  }
 }
 
 TEST_CASE("sweeping twice is sweeping once") {

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Every harness for a bounded time, from its checked-in corpus, under clang's sanitizers; then the
+# canary, whose planted bug must be found in the same time.
+# usage: test_bounded.sh BUILD_DIR. VDSET_TEST_DEEP=N: N minutes each instead of seconds.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
+. .ci/check.sh
+build=$1
+deep=${VDSET_TEST_DEEP:-0}
+seconds=$((deep > 0 ? 60 * deep : 5))
+harnesses=$(cd fuzz && ls fuzz_*.cpp | sed 's/^fuzz_//; s/\.cpp$//')
+targets=$(sed 's|.*|fuzz/fuzz_&|' <<<"$harnesses")
+
+set_up() {
+  [[ -f $build/build.ninja ]] ||
+    CC=clang-16 CXX=clang++-16 meson setup "$build" -Dfuzz=true --buildtype=debugoptimized \
+      -Db_ndebug=false -Db_lundef=false -Db_sanitize=address,undefined \
+      -Dc_args=-fsanitize=fuzzer-no-link -Dcpp_args=-fsanitize=fuzzer-no-link
+  # shellcheck disable=SC2086 # One word for each target.
+  ninja -C "$build" $targets
+}
+
+fuzz() {  # fuzz NAME: its new inputs stay in the build directory.
+  mkdir -p "$build/corpus/$1"
+  "$build/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=25 -print_final_stats=1 \
+    -artifact_prefix="$build/$1-" "$build/corpus/$1" "fuzz/corpora/$1" >"$build/$1.log" 2>&1
+}
+
+finds_the_canary() {
+  ! fuzz canary && grep -q 'stack-buffer-overflow' "$build/canary.log"
+}
+
+ran() {  # A harness that executed next to nothing has shown nothing.
+  local executed
+  executed=$(sed -n 's/^stat::number_of_executed_units: //p' "$build/$1.log")
+  echo "$1: $executed inputs"
+  ((executed > 100))
+}
+
+check 'the harnesses build with clang and sanitizers' set_up
+pids=()
+for name in $harnesses; do
+  [[ $name != canary ]] || continue
+  fuzz "$name" &
+  pids+=("$name=$!")
+  ((${#pids[@]} % 2)) || wait -n || true  # Two at a time.
+done
+for entry in "${pids[@]}"; do
+  name=${entry%%=*}
+  check "$name finds nothing; see $build/$name.log" wait "${entry#*=}"
+  check "$name ran" ran "$name"
+done
+check 'the planted bug is found' finds_the_canary
+finish

@@ -1,0 +1,511 @@
+// tests/hostile/scribble.cpp
+// Goal: a process that has a set's region mapped and writes garbage into it all the time hurts
+// nobody: the others end, with success or a VDI code, within the time, killed by nothing but this
+// test; no byte of another set reaches them; another set of the same server never notices.
+// Method: rounds, each one lifetime of two sets: `bad`, whose region is written, and `good`, beside
+// it in the same processes. Forked from this program: a server, a primary, a secondary, and the
+// writer, which is a fourth process that joined as a secondary and opened a device, or (every third
+// round) the server itself, so that the clients have a hostile server.
+//
+// usage: scribble seconds N | rounds N | caught N [seed]. `caught` runs until a violation, which a
+// build with one check removed must show within N seconds.
+#include <dirent.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include "abi/message.hpp"
+#include "abi/names.hpp"
+#include "abi/server.hpp"
+#include "core/client_ring.hpp"
+#include "tests/hostile/scribbler.hpp"
+
+using namespace vdset;
+using namespace vdset::hostile;
+
+namespace {
+
+constexpr std::uint32_t command_count = 48;
+constexpr std::uint32_t buffer_bytes = 65536;
+constexpr std::uint32_t buffer_count = 8;
+constexpr unsigned watchdog_seconds = 30;  // Of a round that takes a tenth of one.
+constexpr int lane_count = 6;  // A round waits more than it works.
+constexpr int violation = 3;   // Exit code of a role that saw what must not be.
+
+std::string place;
+
+[[noreturn]] void violate(const char* what) {
+  std::fprintf(stderr, "violation: %s\n", what);
+  _exit(violation);
+}
+
+/// Words of a buffer say which set they are of; `good` and `bad` of one round differ.
+constexpr std::uint32_t tag_of(const char* set, std::uint32_t round) {
+  return (set[0] == 'g' ? 0x600d0000u : 0x5e700000u) | (round & 0xffffu);
+}
+
+struct Round {
+  std::uint32_t number;
+  std::uint64_t seed;
+  Damage damage;
+  bool server_writes;  // Else a fourth process.
+};
+
+/// Joins that come too early come again until the set is there.
+template <class Call>
+std::int32_t patiently(Call call) {
+  std::int32_t result = call();
+  for (int i = 0; i < 1000 && (result == VDSET_E_INVALID || result == VDSET_E_PROTOCOL); ++i) {
+    usleep(1000);
+    result = call();
+  }
+  return result;
+}
+
+vdset_join_options join_options() {
+  vdset_join_options join{};
+  join.struct_bytes = sizeof join;
+  join.directory = place.c_str();
+  return join;
+}
+
+// ---- Clients
+
+/// Takes and completes commands until there are no more. How many were taken with all of their
+/// bytes right, or -1 after any failure of a call.
+int consume(vdset_device* device, std::uint32_t tag, bool is_damaged) {
+  int taken = 0;
+  for (;;) {
+    const vdset_command* command = nullptr;
+    const std::int32_t result = vdset_device_get_command(device, VDSET_INFINITE, &command);
+    if (result == VDSET_E_CLOSE) return taken;
+    if (result != VDSET_OK) return -1;
+    if (command->buffer != nullptr && command->size > 0) {
+      const auto* const words = static_cast<const std::uint32_t*>(command->buffer);
+      const auto count = static_cast<std::uint32_t>(command->size) / 4;
+      for (std::uint32_t i = 0; i < count; i += 61) {
+        const std::uint32_t word = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
+        const bool own = word == tag;
+        // Zero: punched. Anything else would be another's.
+        const bool written = is_damaged && (word == 0 || (word & 0xfff00000u) == scribble_tag);
+        if (!own && !written) violate("a word of another set");
+      }
+    }
+    const std::int32_t done = vdset_device_complete_command(
+        device, command, 0, static_cast<std::uint32_t>(command->size), 0);
+    if (done != VDSET_OK) return -1;
+    ++taken;
+  }
+}
+
+int consume_named(vdset_set* set, const char* name, std::uint32_t tag, bool is_damaged) {
+  vdset_device* device = nullptr;
+  if (vdset_set_open_device(set, name, &device) != VDSET_OK) return -1;
+  return consume(device, tag, is_damaged);
+}
+
+vdset_set* create(const char* name, std::uint32_t devices) {
+  vdset_config config{};
+  config.struct_bytes = sizeof config;
+  config.device_count = devices;
+  vdset_set_options options{};
+  options.struct_bytes = sizeof options;
+  options.directory = place.c_str();
+  vdset_set* set = nullptr;
+  if (vdset_set_create(name, &config, &options, &set) != VDSET_OK) violate(vdset_last_error());
+  return set;
+}
+
+int run_primary(const Round& round) {
+  vdset_set* const good = create("good", 1);
+  vdset_set* const bad = create("bad", 3);
+  std::thread other([&] {
+    vdset_config config{};
+    config.struct_bytes = sizeof config;
+    if (vdset_set_get_configuration(bad, VDSET_INFINITE, &config) == VDSET_OK)
+      consume_named(bad, "bad", tag_of("bad", round.number), true);
+  });
+  vdset_config config{};
+  config.struct_bytes = sizeof config;
+  if (vdset_set_get_configuration(good, VDSET_INFINITE, &config) != VDSET_OK)
+    violate("the good set was not configured");
+  const int taken = consume_named(good, "good", tag_of("good", round.number), false);
+  if (taken != static_cast<int>(command_count)) violate("the good set did not get its commands");
+  other.join();
+  vdset_set_close(bad);
+  if (vdset_set_close(good) != VDSET_OK) violate("the good set did not close well");
+  return 0;
+}
+
+int run_secondary(const Round& round) {
+  const vdset_join_options join = join_options();
+  vdset_set* set = nullptr;
+  const auto enter = [&] { return vdset_set_open_in_secondary("bad", &join, &set); };
+  if (patiently(enter) != VDSET_OK) return 0;
+  consume_named(set, "bad.1", tag_of("bad", round.number), true);
+  vdset_set_close(set);
+  return 0;
+}
+
+// ---- The server
+
+struct Stream {
+  vdset_server* server = nullptr;
+  vdset_server_device* device = nullptr;
+  std::uint32_t tag = 0;
+  std::atomic<std::uint32_t> called{0}, succeeded{0};
+  vdset_command commands[command_count] = {};
+  std::uint32_t calls[command_count] = {};
+
+  static void on_done(vdset_command* command, void* context) {
+    auto& stream = *static_cast<Stream*>(context);
+    const auto i = command - stream.commands;
+    if (i < 0 || i >= static_cast<std::ptrdiff_t>(command_count) || ++stream.calls[i] != 1)
+      violate("a command was called back twice");
+    if (command->bytes_transferred < 0 || command->bytes_transferred > command->size)
+      violate("more bytes than were asked for");
+    stream.succeeded += command->completion_code == 0 ? 1 : 0;
+    if (command->buffer != nullptr)
+      vdset_server_free_buffer(stream.server, command->buffer, buffer_bytes);
+    ++stream.called;
+  }
+
+  /// Sends all commands as buffers come free; ends early when the set does, or `over`.
+  void send_all(const std::atomic<bool>& over) {
+    for (std::uint32_t i = 0; i < command_count && !over;) {
+      void* buffer = nullptr;
+      const std::int32_t got = vdset_server_allocate_buffer(server, buffer_bytes, 0, &buffer);
+      if (got == VDSET_E_MEMORY) {
+        usleep(50);
+        continue;
+      }
+      if (got != VDSET_OK) return;
+      for (std::uint32_t k = 0; k < buffer_bytes / 4; k += 61)
+        static_cast<std::uint32_t*>(buffer)[k] = tag;
+      vdset_command& command = commands[i];
+      command.struct_bytes = sizeof command;
+      command.code = VDSET_COMMAND_WRITE;
+      command.size = static_cast<std::int32_t>(512 * (1 + i % 128));
+      command.buffer = buffer;
+      command.completion = on_done;
+      command.context = this;
+      if (vdset_server_device_send_command(device, &command) != VDSET_OK) return;
+      ++i;
+    }
+    while (!over && called < command_count)
+      usleep(50);
+  }
+};
+
+vdset_server* open_server(const char* name) {
+  const vdset_join_options join = join_options();
+  vdset_server* server = nullptr;
+  const auto open = [&] { return vdset_server_open(name, &join, &server); };
+  if (patiently(open) != VDSET_OK) violate("the server could not open its set");
+  return server;
+}
+
+/// Up to the end of the configuration; false when the set is over already.
+bool configure(vdset_server* server) {
+  const vdset_base_configuration base{sizeof base, VDSET_FEATURE_WRITE_MEDIA, 512, 0, 65536};
+  return vdset_server_begin_configuration(server, &base) == VDSET_OK &&
+         vdset_server_request_buffers(server, buffer_bytes, 0, buffer_count) == VDSET_OK &&
+         vdset_server_end_configuration(server) == VDSET_OK;
+}
+
+/// What a server that is taken over can write: everything, its own mappings.
+std::vector<Target> targets_of_server(vdset_server* server) {
+  std::vector<Target> targets;
+  targets.push_back({server->s.base, server->geometry.lines_offset(), -1, {0, 12}, false, {}});
+  targets.push_back({server->s.base + server->geometry.lines_offset(),
+                     server->geometry.device_count * server->geometry.queue_depth * 64,
+                     -1,
+                     {0, 12},
+                     false,
+                     {}});
+  for (vdset_server_device* device : server->devices) {
+    if (device == nullptr) continue;
+    // A mapping of its own: the library's goes when the consumer does.
+    const int descriptor = dup(device->c_descriptor);
+    port::Mapping map;
+    if (port::memory_map(descriptor, server->geometry.c_bytes(), true, map) == 0)
+      targets.push_back({map.base, 64 * 17, descriptor, {0, 8}, false, {}});
+  }
+  return targets;
+}
+
+int run_server(const Round& round) {
+  vdset_server* const good = open_server("good");
+  vdset_server* const bad = open_server("bad");
+  if (!configure(good)) violate("the good set could not be configured");
+  std::atomic<bool> over{false};
+  Stream streams[4];
+  std::vector<std::thread> threads;
+  std::thread agents[2];
+  const char* const names[] = {"good", "bad", "bad.1", "bad.2"};
+  const bool configured = configure(bad);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    Stream& stream = streams[i];
+    stream.server = i == 0 ? good : bad;
+    stream.tag = tag_of(names[i], round.number);
+    if (i > 0 && !configured) continue;
+    const std::int32_t opened = vdset_server_open_device(stream.server, names[i], &stream.device);
+    if (opened != VDSET_OK && i == 0) violate("the good set's device could not be opened");
+  }
+  agents[0] = std::thread([&] { vdset_server_run_completion_agent(good); });
+  agents[1] = std::thread([&] { vdset_server_run_completion_agent(bad); });
+  std::thread writer;
+  if (round.server_writes && configured)
+    writer = std::thread([&] {
+      Scribbler scribbler(targets_of_server(bad), round.damage, round.seed);
+      while (!over)
+        if (!scribbler.once()) violate("a part was cut");
+    });
+  const std::atomic<bool> never{false};
+  for (Stream& stream : streams)
+    if (stream.device != nullptr)
+      threads.emplace_back([&] { stream.send_all(&stream == streams ? never : over); });
+  // The good one takes its time; the bad one has as long, and a moment more, to get anywhere.
+  threads[0].join();
+  if (streams[0].succeeded != command_count) violate("a command of the good set failed");
+  usleep(3000);
+  over = true;
+  for (std::size_t i = 1; i < threads.size(); ++i)
+    threads[i].join();
+  if (writer.joinable()) writer.join();
+  vdset_server_device_close(streams[0].device);
+  vdset_server_signal_abort(bad, 0, "the end of the round");
+  agents[0].join();
+  agents[1].join();
+  vdset_server_close(bad);
+  if (vdset_server_close(good) != VDSET_OK) violate("the good set's server did not close well");
+  for (const Stream& stream : streams)
+    for (std::uint32_t i = 0; i < command_count; ++i)
+      if (stream.commands[i].context != nullptr && stream.calls[i] > 1) violate("called twice");
+  return 0;
+}
+
+// ---- The writer
+
+/// Says hello by hand, opens device bad.2, and has every part mapped that a secondary can have.
+class Intruder {
+ public:
+  explicit Intruder(const Round& round) : round_(round) {}
+
+  int run() {
+    if (!join() || !ask(MessageKind::map_pool, "") || !ask(MessageKind::open_device, "bad.2"))
+      return 0;
+    std::vector<Target> targets = {
+        {map_[1].base, 8192, at_[1], {0, 0}, false, {}},
+        {map_[2].base, static_cast<std::uint32_t>(map_[2].bytes), at_[2], {0, 0}, true, {}},
+        {map_[3].base, 64 * 17, at_[3], {0, 8}, false, {}},
+        {map_[3].base, 64 * 17, at_[3], {0, 8}, false, {}}};
+    // The abort word and the primary's alive word end the set with the first write: now and then.
+    if (round_.number % 4 != 0) targets[0].spared = {0, 192};
+    Scribbler scribbler(targets, round_.damage, round_.seed);
+    RealAtomicsRing ring(*this);
+    for (std::uint32_t i = 0;; ++i) {
+      if (!scribbler.once()) violate("a part was cut");
+      if (i % 64 == 0) ring.serve();
+    }
+  }
+
+ private:
+  /// Its own device's commands, honestly now and then, so that the others' states move on.
+  struct RealAtomicsRing {
+    core::RealAtomics a;
+    core::ClientRing<core::RealAtomics> ring;
+    core::WakeWords& wake;
+
+    explicit RealAtomicsRing(Intruder& of)
+        : wake(*reinterpret_cast<core::WakeWords*>(of.map_[1].base)) {
+      const core::ServerPartView view = core::server_part_view(of.map_[0].span(), of.geometry_);
+      const core::ClientPart part = core::client_part(of.map_[3].span(), of.geometry_);
+      ring = {view.ring(of.device_), part.lines, *part.header, of.me_, 0};
+    }
+    void serve() {
+      core::Taken taken{};
+      if (ring.take(a, taken) == core::Take::got)
+        static_cast<void>(ring.complete(a, taken.line, taken.lap, taken.command.opcode,
+                                        {0, taken.command.size, 0}));
+      core::force_bell(a, wake.agent.event);
+      port::wake_word(wake.agent.event);
+    }
+  };
+
+  bool receive(Message& answer, Descriptors& got) {
+    return port::wait_readable(socket_, port::deadline_after(2'000'000'000)) == 1 &&
+           receive_message(socket_, answer, got) == 0;
+  }
+  bool map(std::size_t i, Descriptors& from, std::size_t which) {
+    at_[i] = from.take(which);
+    const std::int64_t bytes = port::memory_size(at_[i]);
+    return bytes > 0 &&
+           port::memory_map(at_[i], static_cast<std::uint64_t>(bytes), i != 0, map_[i]) == 0;
+  }
+  bool try_join() {
+    Name name;
+    judge_name("bad", "set", name);
+    Found found = find_name(name, place.c_str(), port::deadline_after(0));
+    if (found.result != VDSET_OK) return false;
+    port::close_descriptor(found.directory.descriptor);
+    socket_ = found.socket;
+    Message hello, welcome;
+    Descriptors parts;
+    hello.kind = MessageKind::hello;
+    hello.a = static_cast<std::uint32_t>(core::Role::secondary);
+    hello.b = core::layout_version;
+    hello.set_text(name.text, name.bytes);
+    if (send_message(socket_, hello) == 0 && receive(welcome, parts) &&
+        welcome.kind == MessageKind::welcome_secondary) {
+      me_ = welcome.a;
+      return map(0, parts, 0) && map(1, parts, 1) &&
+             core::judge_header(atomics_, map_[0].span(), geometry_) == core::Verdict::sound;
+    }
+    port::close_descriptor(socket_);
+    return false;
+  }
+  bool join() {
+    for (int i = 0; i < 1000; ++i) {
+      if (try_join()) return true;
+      usleep(1000);
+    }
+    return false;
+  }
+  bool ask(MessageKind kind, const char* name) {
+    Message question, answer;
+    Descriptors got;
+    question.kind = kind;
+    question.set_text(name, std::strlen(name));
+    if (send_message(socket_, question) != 0 || !receive(answer, got) || answer.result != 0)
+      return false;
+    if (kind == MessageKind::open_device) device_ = answer.a;
+    return map(kind == MessageKind::open_device ? 3 : 2, got, 0);
+  }
+
+  const Round& round_;
+  core::RealAtomics atomics_;
+  core::Geometry geometry_{};
+  int socket_ = -1;
+  std::uint32_t me_ = 0, device_ = 0;
+  int at_[4] = {-1, -1, -1, -1};
+  port::Mapping map_[4];  // S, W, D, C.
+};
+
+// ---- Rounds
+
+pid_t start(int (*run)(const Round&), const Round& round) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  alarm(watchdog_seconds);
+  _exit(run(round));
+}
+
+int run_intruder(const Round& round) {
+  return Intruder(round).run();
+}
+
+/// False: somebody was killed by a signal, hung, or saw what must not be.
+bool is_fine(pid_t child, const char* who, const Round& round) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+  std::fprintf(stderr, "round %u, seed %llu, %s, written by %s: the %s ended with %s %d\n",
+               round.number, static_cast<unsigned long long>(round.seed),
+               damage_names[static_cast<std::uint32_t>(round.damage)],
+               round.server_writes ? "the server" : "a fourth process", who,
+               WIFSIGNALED(status) ? "signal" : "code",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+  return false;
+}
+
+/// How far the lanes are, in memory that all of them share.
+struct Progress {
+  std::atomic<std::uint32_t> begun, bad, done;
+};
+
+bool run_round(std::uint32_t number, std::uint64_t seed) {
+  Dice dice(seed);
+  Round round{number, seed, static_cast<Damage>(number % static_cast<std::uint32_t>(Damage::count)),
+              dice.below(3) == 0};
+  const pid_t primary = start(run_primary, round);
+  const pid_t server = start(run_server, round);
+  const pid_t secondary = start(run_secondary, round);
+  const pid_t intruder = round.server_writes ? -1 : start(run_intruder, round);
+  bool fine = is_fine(server, "server", round);
+  fine = is_fine(primary, "primary", round) && fine;
+  fine = is_fine(secondary, "secondary", round) && fine;
+  if (intruder > 0) {
+    kill(intruder, SIGKILL);
+    int status = 0;
+    waitpid(intruder, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == violation) fine = false;
+  }
+  return fine;
+}
+
+void remove_place() {
+  if (DIR* const dir = opendir(place.c_str())) {
+    while (const dirent* entry = readdir(dir))
+      if (entry->d_name[0] != '.') unlink((place + "/" + entry->d_name).c_str());
+    closedir(dir);
+  }
+  rmdir(place.c_str());
+}
+
+/// Rounds in one directory, one after the other, while `goes_on` says so.
+template <class GoesOn>
+[[noreturn]] void run_lane(Progress& progress, std::uint64_t seed, GoesOn goes_on) {
+  char name[] = "/tmp/vdset-scribble-XXXXXX";
+  if (mkdtemp(name) == nullptr) _exit(2);
+  place = name;
+  while (goes_on()) {
+    const std::uint32_t round = progress.begun++;
+    progress.bad += run_round(round, seed + round) ? 0 : 1;
+    ++progress.done;
+  }
+  remove_place();
+  _exit(0);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count < 3) return 2;
+  const std::string mode = words[1];
+  const long limit = std::strtol(words[2], nullptr, 10);
+  const std::uint64_t seed = count > 3 ? std::strtoull(words[3], nullptr, 0) : 20051;
+  void* const shared =
+      mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return 2;
+  Progress& progress = *new (shared) Progress{};
+  const std::int64_t end = port::deadline_after(limit * 1'000'000'000);
+  const auto goes_on = [&] {
+    if (progress.bad >= (mode == "caught" ? 1 : 10)) return false;
+    if (mode == "rounds") return progress.begun < static_cast<std::uint32_t>(limit);
+    return port::now_ns() < end;
+  };
+  std::vector<pid_t> lanes;
+  for (int i = 0; i < lane_count; ++i) {
+    const pid_t lane = fork();
+    if (lane == 0) run_lane(progress, seed, goes_on);
+    lanes.push_back(lane);
+  }
+  for (pid_t lane : lanes)
+    waitpid(lane, nullptr, 0);
+  const std::uint32_t bad = progress.bad;
+  const std::uint32_t rounds = progress.done;
+  if (mode == "caught") {
+    std::printf("caught after %u rounds\n%d passed, %d failed\n", rounds, bad > 0, bad == 0);
+    return bad > 0 ? 0 : 1;
+  }
+  std::printf("seed %llu\n%u passed, %u failed\n", static_cast<unsigned long long>(seed),
+              rounds - bad, bad);
+  return bad == 0 && rounds > 0 ? 0 : 1;
+}
