@@ -1,6 +1,6 @@
 // fuzz/fuzz_options.cpp: option structs of any size and content through the C interface. Oracle:
-// bytes beyond the known ones must be 0, results are codes the header names, what was accepted is in the
-// ranges of the header, result structs are filled no further than their size.
+// bytes beyond the known ones must be 0, results are codes the header names, what was accepted is
+// in the ranges of the header, result structs are filled no further than their size.
 #include <memory>
 #include "abi/include/vdset.h"
 #include "fuzz/place.hpp"

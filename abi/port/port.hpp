@@ -118,13 +118,15 @@ struct Directory {
   int descriptor = -1;
   bool group = false;  // Writable by a group that this process is in.
   std::uint32_t gid = 0;
+  bool listed = false;  // Others may open it.
+  int lock = -1;        // Of directory_lock, when it is not the directory itself.
 };
 /// Opens and judges. create: make it (0700) if missing. -EPERM: not to be trusted; `why` gets a
 /// static sentence.
 int directory_open(const char* path, bool create, Directory& out, const char*& why);
 /// Short exclusive hold of the directory, gone with the process. At most 5 s, else -ETIMEDOUT.
-int directory_lock(const Directory& directory);
-void directory_unlock(const Directory& directory);
+int directory_lock(Directory& directory);
+void directory_unlock(Directory& directory);
 /// The nodes of one name. `stem` has no slash. All but node_is_held under directory_lock.
 // Descriptor that holds the name; -EBUSY.
 int node_lock(const Directory& directory, const char* stem);

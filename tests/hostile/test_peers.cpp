@@ -2,6 +2,8 @@
 // Goal: a server survives any primary and any secondary: false welcomes are refused, nobody who
 // floods, passes descriptors or breaks the listener holds it up, and the others go on.
 // Method: a real server in this process against peers written by hand.
+#include <linux/falloc.h>
+#include <sys/mman.h>
 #include <memory>
 #include "tests/hostile/impostor.hpp"
 #include "tests/support/faults.hpp"
@@ -33,13 +35,14 @@ struct Set {
   vdset_server* server = nullptr;
   std::thread agent;
 
-  Set() {
+  explicit Set(std::uint32_t read_only = 0) {
     vdset_config config{};
     config.struct_bytes = sizeof config;
     config.device_count = 2;
     vdset_set_options options{};
     options.struct_bytes = sizeof options;
     options.directory = place.path();
+    options.data_read_only = read_only;
     REQUIRE(vdset_set_create("set", &config, &options, &set) == VDSET_OK);
     vdset_join_options join{};
     join.struct_bytes = sizeof join;
@@ -245,4 +248,47 @@ TEST_CASE("an abort word with a call that does not exist ends the set with an un
     sched_yield();
   CHECK(reason.call == VDSET_CALL_NONE);
   port::memory_unmap(wake);
+}
+
+TEST_CASE("buffers of a read-only set cannot be written by whoever is given them, in any way") {
+  const Set set(1);
+  const Secondary hostile(set);
+  REQUIRE(send_message(hostile.socket, question(MessageKind::map_pool)) == 0);
+  Message answer;
+  Descriptors pool;
+  REQUIRE(hostile.receive(answer, pool) == 0);
+  REQUIRE(answer.result == VDSET_OK);
+  const std::string again = "/proc/self/fd/" + std::to_string(pool.at[0]);
+  const int opened = open(again.c_str(), O_RDWR | O_CLOEXEC);
+  for (int fd : {pool.at[0], opened}) {
+    if (fd < 0) continue;  // Could not even be opened a second time.
+    CHECK(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+    void* const at = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    REQUIRE(at != MAP_FAILED);
+    CHECK(mprotect(at, 4096, PROT_READ | PROT_WRITE) != 0);
+    CHECK(madvise(at, 4096, MADV_REMOVE) != 0);
+    CHECK(pwrite(fd, "x", 1, 0) < 0);
+    CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) != 0);
+    CHECK(ftruncate(fd, 0) != 0);
+    CHECK(ftruncate(fd, 1 << 30) != 0);
+    munmap(at, 4096);
+  }
+  if (opened >= 0) close(opened);
+}
+
+TEST_CASE("a read-only set is for backup: a restore is NOTSUPPORTED") {
+  const unit::Deadline deadline(60);
+  const Scratch place;
+  Message welcome = Primary::sound_welcome();
+  welcome.terms.options = core::option_data_read_only;
+  Primary primary(place, "set");
+  primary.answer(welcome, primary.held.listener);
+  vdset_join_options options{};
+  options.struct_bytes = sizeof options;
+  options.directory = place.path();
+  vdset_server* server = nullptr;
+  REQUIRE(vdset_server_open("set", &options, &server) == VDSET_OK);
+  vdset_base_configuration base{sizeof base, VDSET_FEATURE_READ_MEDIA, 512, 0, 65536};
+  CHECK(vdset_server_begin_configuration(server, &base) == VDSET_E_NOTSUPPORTED);
+  vdset_server_close(server);
 }

@@ -158,26 +158,42 @@ int directory_open(const char* path, bool create, Directory& out, const char*& w
     why = "a group that this user is not in may write into it";
   if (error == 0 && *why != 0) error = -EPERM;
   if (error == 0) {
-    out = {fd, group, st.st_gid};
+    out = {fd, group, st.st_gid, (st.st_mode & S_IROTH) != 0, -1};
     return 0;
   }
   close_descriptor(fd);
   return error;
 }
 
-int directory_lock(const Directory& directory) {
+int directory_lock(Directory& directory) {
   const std::int64_t deadline = now_ns() + lock_wait_ns;
+  // Whoever can open a file can hold its flock. Where others can open the directory, a node that
+  // they cannot open stands for it.
+  int at = directory.descriptor;
+  if (directory.listed) {
+    NodePath path;
+    std::snprintf(path.text, sizeof path.text, "/proc/self/fd/%d/.v1", directory.descriptor);
+    at = sys(Call::open, [&] { return open(path.text, O_RDWR | O_CREAT | node_flags, 0600); });
+    if (at < 0) return -errno;
+    const int done = set_node_mode(directory, at, S_IFREG, directory.group ? 0660 : 0600);
+    directory.lock = at;
+    if (done != 0) return close_descriptor(directory.lock), done;
+  }
   for (;;) {
-    if (sys(Call::lock, [&] { return flock(directory.descriptor, LOCK_EX | LOCK_NB); }) == 0)
-      return 0;
-    if (errno != EWOULDBLOCK && errno != EINTR) return -errno;
-    if (now_ns() > deadline) return -ETIMEDOUT;
+    if (sys(Call::lock, [&] { return flock(at, LOCK_EX | LOCK_NB); }) == 0) return 0;
+    int error = -errno;
+    if (error == -EWOULDBLOCK && now_ns() > deadline) error = -ETIMEDOUT;
+    if (error != -EWOULDBLOCK && error != -EINTR) {
+      close_descriptor(directory.lock);
+      return error;
+    }
     pause_briefly();
   }
 }
 
-void directory_unlock(const Directory& directory) {
-  flock(directory.descriptor, LOCK_UN);
+void directory_unlock(Directory& directory) {
+  flock(directory.lock >= 0 ? directory.lock : directory.descriptor, LOCK_UN);
+  close_descriptor(directory.lock);
 }
 
 int node_lock(const Directory& directory, const char* stem) {
