@@ -27,6 +27,7 @@ enum class At { queued, fetched, done, final };
 struct Command {
   vdset_command call{};
   At at = At::queued;
+  bool* is_place_free = nullptr;  // Of its place in the ring; a ClearError may have two in turn.
   const vdset_command* copy = nullptr;  // The client's.
   std::int32_t code = 0, bytes = 0;     // What the callback must say.
 };
@@ -35,8 +36,8 @@ struct Command {
 struct Model {
   std::mutex lock;
   struct Device {
-    std::deque<Command*> ring;     // Sent and not final, in order; final ones leave from anywhere.
-    std::deque<Command*> history;  // Every position that was used, for the ring's room.
+    std::deque<Command*> ring;  // Sent and not final, in order; final ones leave from anywhere.
+    std::deque<bool> places;    // All that were used, in order: whether each is free again.
     Command* held = nullptr;
     bool io_error = false;  // As the server knows.
     bool gate = false;      // As the client knows.
@@ -137,13 +138,14 @@ void judge_handle(World& w, void* address) {
 
 /// Whether the place that the next command would take is free.
 bool has_room(const Model::Device& d) {
-  return d.history.size() < queue || d.history[d.history.size() - queue]->at == At::final;
+  return d.places.size() < queue || d.places[d.places.size() - queue];
 }
 
 void post(Model::Device& d, Command& c) {
   c.at = At::queued;
   d.ring.push_back(&c);
-  d.history.push_back(&c);
+  d.places.push_back(false);
+  c.is_place_free = &d.places.back();
 }
 
 std::int32_t foretell_send(World& w, Model::Device& d, const vdset_command& c) {
@@ -182,6 +184,7 @@ void send(World& w, std::uint32_t device, Input& in) {
 
 void settle(World& w, Command& c) {
   c.at = At::final;
+  *c.is_place_free = true;
   if (c.call.buffer != nullptr) w.model.slots[c.call.buffer] = Model::Buffer::live;
   w.model.pulled.push_back(&c);
 }
@@ -197,7 +200,7 @@ void recall(World& w, Model::Device& d) {
     }
     d.ring.erase(d.ring.begin() + static_cast<std::ptrdiff_t>(i));
     if (c.call.code == clear_error && d.held == nullptr) {
-      c.at = At::final;  // Its place is free; it waits outside of the ring.
+      *c.is_place_free = true;  // It waits outside of the ring.
       d.held = &c;
       continue;
     }

@@ -6,7 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   vdset::fuzz::Input in(data, size);
-  std::uint32_t table[vdset::core::queue_depth_min] = {};
+  static std::uint32_t table[vdset::core::queue_depth_min] = {};
   if (in.word() != vdset::core::magic_0) return 0;
   const std::uint32_t index = in.word();
   // The check that is not there: index against the table's size, but for a bound that is far off.
