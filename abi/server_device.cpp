@@ -180,15 +180,17 @@ int32_t vdset_server_device_close(vdset_server_device* device) {
     if (device->state == core::DeviceState::closed) return VDSET_E_CLOSE;
     device->state = core::DeviceState::closed;
     device->device.close();
+    // In one step for whoever aborts: a client that hears CLOSE on the last device may close at
+    // once, and that is no abort any more.
+    const port::Locked state(server.state_lock);
     core::publish_device(atomics, server.part.rows[device->index],
                          {device->state, device->consumer, device->epoch});
+    const bool last = ++server.closed_count == server.geometry.device_count;
+    if (last && server.state != core::SetState::aborted) {
+      server.state = core::SetState::terminated;
+      server.words.publish_state(atomics, server.state);
+    }
   }
-  bool last;
-  {
-    const port::Locked guard(server.state_lock);
-    last = ++server.closed_count == server.geometry.device_count;
-  }
-  if (last) advance(server, core::SetState::terminated);
   ring_device_bell(server, device->index);
   ring_set_bell(server);
   core::force_bell(atomics, server.wake->agent.event);

@@ -369,6 +369,17 @@ bool has_open_devices(const vdset_set& set) {
   return false;
 }
 
+/// TERMINATED, or about to be: the last device's CLOSED is published just before.
+bool has_terminated(vdset_set& set) {
+  if (set.wake == nullptr) return false;
+  if (core::read_state(atomics, *set.view.header) == core::SetState::terminated) return true;
+  for (const core::DeviceRow& row : set.view.rows)
+    if (core::DeviceWord::unpack(atomics.load<core::Site::device_read>(row.device)).state !=
+        core::DeviceState::closed)
+      return false;
+  return true;
+}
+
 void say_goodbye(vdset_set& set) {
   Message leave;
   leave.kind = MessageKind::leave;
@@ -543,8 +554,7 @@ int32_t vdset_set_close(vdset_set* set) {
   set->closing.store(true);
   const bool over = is_over(*set);
   const bool devices_open = !over && has_open_devices(*set);
-  const bool terminated = set->wake != nullptr && core::read_state(atomics, *set->view.header) ==
-                                                      core::SetState::terminated;
+  const bool terminated = has_terminated(*set);
   bool has_server;
   {
     const port::Locked guard(library::lock());
