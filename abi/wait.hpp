@@ -17,7 +17,12 @@ inline Atomics atomics;
 
 /// A sleep is never longer than this, so that a wake that a hostile peer stole costs at most a
 /// slice.
+#ifdef VDSET_SLICE_NS
+// The crash sweep: so long that a lost wake is a hang.
+inline constexpr std::int64_t slice_ns = VDSET_SLICE_NS;
+#else
 inline constexpr std::int64_t slice_ns = 1'000'000'000;
+#endif
 /// Without futex_waitv nobody in this process sleeps on the alive word but the library thread's
 /// poll set.
 // Below the wake latency of common machines spinning flips into a slow mode.

@@ -20,52 +20,64 @@ class CountingAtomics {
   void kill_at(std::uint64_t k) { kill_at_ = k; }
   std::uint64_t count() const { return count_; }
 
+  /// Only accesses at this site count.
+  void count_only(Site site) { only_ = site; }
+  /// Another end than SIGKILL; after SIGSTOP the access is made when the process goes on.
+  void kill_with(int signal) { signal_ = signal; }
+  /// Called just before the end, with the site that is not reached.
+  void before_kill(void (*last_words)(Site)) { last_words_ = last_words; }
+
   /// Counts something that is no access of a word, such as a system call that others notice.
-  void step() {
+  void step(Site site = Site::count) {
+    if (only_ != Site::count && site != only_) return;
     if (++count_ != kill_at_) return;
-    ::kill(::getpid(), SIGKILL);
-    std::abort();  // Never: SIGKILL to oneself does not return.
+    if (last_words_ != nullptr) last_words_(site);
+    ::kill(::getpid(), signal_);
+    if (signal_ == SIGKILL) std::abort();  // Never: SIGKILL to oneself does not return.
   }
 
   template <Site site>
   std::uint32_t load(const Word& word) {
-    step();
+    step(site);
     return core::RealAtomics::load<site>(word);
   }
   template <Site site>
   void store(Word& word, std::uint32_t value) {
-    step();
+    step(site);
     core::RealAtomics::store<site>(word, value);
   }
   template <Site site>
   bool compare_exchange(Word& word, std::uint32_t& expected, std::uint32_t desired) {
-    step();
+    step(site);
     return core::RealAtomics::compare_exchange<site>(word, expected, desired);
   }
   template <Site site>
   std::uint32_t fetch_add(Word& word, std::uint32_t value) {
-    step();
+    step(site);
     return core::RealAtomics::fetch_add<site>(word, value);
   }
   template <Site site>
   std::uint32_t fetch_or(Word& word, std::uint32_t value) {
-    step();
+    step(site);
     return core::RealAtomics::fetch_or<site>(word, value);
   }
   template <Site site>
   std::uint32_t fetch_and(Word& word, std::uint32_t value) {
-    step();
+    step(site);
     return core::RealAtomics::fetch_and<site>(word, value);
   }
   template <Site site>
   void fence() {
-    step();
+    step(site);
     core::RealAtomics::fence<site>();
   }
 
  private:
   std::atomic<std::uint64_t> count_{0};
   std::atomic<std::uint64_t> kill_at_{0};
+  void (*last_words_)(Site) = nullptr;
+  int signal_ = SIGKILL;
+  Site only_ = Site::count;
 };
 
 }  // namespace vdset::model

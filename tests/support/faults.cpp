@@ -67,6 +67,11 @@ std::uint32_t uses(port::Call call) {
 std::uint32_t failures(port::Call call) {
   return of(call).failures;
 }
+bool anything_failed() {
+  for (Counters& at : counters)
+    if (at.failures > 0) return true;
+  return false;
+}
 const char* name_of(port::Call call) {
   return names[static_cast<std::size_t>(call)];
 }

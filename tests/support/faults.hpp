@@ -25,6 +25,7 @@ void reset();
 std::uint32_t uses(port::Call call);
 /// How often a plan for this call made it fail.
 std::uint32_t failures(port::Call call);
+bool anything_failed();
 const char* name_of(port::Call call);
 
 }  // namespace vdset::faults

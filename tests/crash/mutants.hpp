@@ -1,0 +1,43 @@
+// tests/crash/mutants.hpp: recovery with one step removed, compiled into a role program of its own
+// (VDSET_MUTANT says which), to show that the sweep would notice. Forced into the server's sources
+// behind the counting policy; never part of the library.
+#pragma once
+#include "core/server_device.hpp"
+#include "tests/model/counting.hpp"
+
+namespace vdset::core {
+
+using CountingRing = ServerRing<model::CountingAtomics>;
+
+#if VDSET_MUTANT == 1
+/// Nothing is taken back from the dead.
+template <>
+inline Swept CountingRing::sweep(model::CountingAtomics&, std::uint32_t, bool) {
+  return Swept::queued;
+}
+#elif VDSET_MUTANT == 2
+/// The next consumer is not told that a command had been fetched.
+template <>
+inline void CountingRing::adopt(model::CountingAtomics& a, gsl::span<CompletionLine> fresh) {
+  for (std::uint32_t line = 0; line < depth_; ++line) {
+    const std::uint32_t lap = shadow_[line].lap - (is_outstanding(line) ? 1 : 0);
+    const CommandWord word{CommandState::idle, nobody, lap};
+    a.template store<Site::fields_write>(fresh[line].command, word.pack());
+  }
+  completions_ = fresh;
+}
+#elif VDSET_MUTANT == 3
+/// The next consumer starts behind what is queued.
+template <>
+inline std::uint32_t CountingRing::first_outstanding() const {
+  return tail_;
+}
+#elif VDSET_MUTANT == 4
+/// After an abort nobody ends what was under way.
+template <>
+inline void ServerDevice<model::CountingAtomics>::abandon(FinishedList&) {}
+#else
+#error "VDSET_MUTANT is 1 to 4"
+#endif
+
+}  // namespace vdset::core
