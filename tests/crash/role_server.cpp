@@ -1,8 +1,7 @@
 // tests/crash/role_server.cpp: the server: an engine whose callbacks send the next command, all in
 // one thread beside the library's. A device that fails is cleared and goes on.
-#include <cstring>
+#include <sched.h>
 #include <set>
-#include <vector>
 #include "tests/crash/role.hpp"
 
 namespace vdset::crash {
@@ -41,6 +40,7 @@ class Engine {
 
   /// Sends the first commands and runs the agent to its end.
   std::int32_t work() {
+    if (self_.plan().aborter != Who::count) wait_for_secondary();
     self_.begin_work();
     for (Lane& lane : lanes_)
       go_on(lane);
@@ -79,6 +79,14 @@ class Engine {
 
   static std::uint32_t bytes_of(const Order& order) {
     return is_large(order.lane->number, order.index) ? large_bytes : small_bytes;
+  }
+
+  /// An abort is for somebody who works.
+  void wait_for_secondary() {
+    Book& book = self_.book();
+    const RoleBook& secondary = book.of(Who::secondary);
+    while (secondary.at_work == 0 && secondary.end == 0 && book.dying == 0)
+      sched_yield();
   }
 
   /// Whatever there is to do on a device now.

@@ -178,6 +178,8 @@ void print(const Sweep& sweep, const Tally& tally) {
 bool is_whole(const Sweep& sweep, const Tally& tally) {
   if (!sweep.fault.empty()) return sweep.how == How::fault || tally.reached > 0;
   constexpr std::uint64_t calls_min = 40;
+  if (plays()[sweep.play].plan.aborter != Who::count)  // How much is done before varies.
+    return tally.last >= (sweep.how == How::call ? calls_min : tally.at_work.load());
   const std::uint64_t all = sweep.how == How::call ? calls_min : tally.accesses.load();
   return all > 0 && tally.last * 10 >= all * 7;
 }

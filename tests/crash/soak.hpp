@@ -1,0 +1,52 @@
+// tests/crash/soak.hpp: what the soak's driver and its roles share: the books of a set's life.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <ctime>
+
+namespace vdset::soak {
+
+inline constexpr std::uint32_t lanes = 3;  // Device 0 is the primary's, the others secondaries'.
+inline constexpr std::uint32_t window = 8;
+inline constexpr std::uint32_t command_bytes = 4096;
+inline constexpr std::uint32_t ids_max = 1u << 21;
+inline constexpr char set_name[] = "soak";
+inline constexpr const char* device_names[lanes] = {"soak", "soak.1", "soak.2"};
+
+enum class Kind : std::uint32_t { server, primary, secondary, worker };
+
+/// One command; its id is its position.
+struct Entry {
+  std::atomic<std::uint8_t> callbacks, fetched, completing, completed;
+  std::atomic<std::uint16_t> code;
+};
+
+struct LaneBook {
+  std::atomic<std::uint32_t> served;        // Commands completed by the present consumer.
+  std::atomic<std::uint64_t> failed_at_ns;  // When a command of a dead one was called back; 0 not.
+};
+
+struct Book {
+  std::uint32_t hand_over;
+  std::atomic<std::uint32_t> stop;  // The server finishes what is under way.
+  std::atomic<std::uint32_t> hold;  // Secondaries keep what they fetch.
+  std::atomic<std::uint32_t> created, configured;
+  std::atomic<std::uint32_t> next_id, ended;
+  std::atomic<std::uint32_t> server_result, server_descriptors_left, buffers_left;
+  std::atomic<std::uint64_t> abort_seen_ns;  // By the first that sees it.
+  std::atomic<std::uint32_t> complaints;
+  char complaint[400];
+  LaneBook lane[lanes];
+  Entry entries[ids_max];
+};
+
+inline constexpr std::uint32_t server_closed = 1, server_aborted = 2;
+
+inline std::uint64_t now_ns() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+}  // namespace vdset::soak
