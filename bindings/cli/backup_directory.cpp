@@ -49,6 +49,17 @@ std::vector<std::uint32_t> list_device_files(const std::string& path) {
   return indexes;
 }
 
+/// Whether there is something that a killed vdset had not finished.
+bool has_remains(const std::string& path) {
+  bool found = false;
+  list_directory(path, [&](const std::string& name) {
+    const std::size_t end = name.size() > 5 ? name.size() - 4 : 0;
+    found = found || (name[0] == '.' && end > 0 && name.substr(end) == ".tmp" &&
+                      device_index_of(name.substr(1, end - 1)) >= 0);
+  });
+  return found;
+}
+
 /// A file system without locks is taken as it is.
 void lock_directory(const Descriptor& directory, int operation, const std::string& path) {
   if (::flock(directory.number(), operation | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
@@ -156,6 +167,10 @@ FoundBackup find_backup(const std::string& path) {
   found.directory = open_file(path, O_RDONLY | O_DIRECTORY, "cannot open the backup");
   lock_directory(found.directory, LOCK_SH, path);
   const std::vector<std::uint32_t> indexes = list_device_files(path);
+  if (indexes.empty() && has_remains(path)) {
+    fail(ExitCode::bad_input, "the backup is incomplete, vdset was killed while it wrote it", path,
+         "make it anew, or restore another");
+  }
   if (indexes.empty()) {
     fail(ExitCode::bad_input, "no backup here", path, "give a directory with device-N.vdset files");
   }

@@ -75,6 +75,17 @@ rm -rf bk
 check "parent killed: the same again works" run backup long.db --to bk --name again --quiet
 rm -rf bk
 
+# All at once: nobody tidies up, and what was written is no backup, under whatever name.
+begin_stopped secondary backup long.db --to bk --devices 2 --processes
+kill -STOP $parent
+kill -9 $(pgrep -P $parent) $parent; wait $parent 2>/dev/null
+refused "all killed: verify" 3 "incomplete" verify bk
+refused "all killed: restore" 3 "incomplete" restore bk --to new.db
+for device in 0 1; do mv bk/.device-$device.vdset.tmp bk/device-$device.vdset; done
+refused "all killed, the files named as if whole: restore" 4 "device-" restore bk --to new.db
+check "all killed: no target" test ! -e new.db
+rm -rf bk
+
 # Hand-over: a new process takes the dead one's place, and the backup is whole.
 for arguments in "secondary --processes" "secondary --processes --compress zstd" \
   "worker --processes --compress zstd"; do
