@@ -1,10 +1,12 @@
 // tests/process/role.cpp: lanes, words, answers, and who the process runs as.
 #include "tests/process/role.hpp"
 #include <grp.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <atomic>
 #include <csignal>
@@ -228,8 +230,23 @@ bool is_filled(const void* from, std::size_t bytes, std::uint64_t seed) {
   return true;
 }
 
+/// Goes on as the first process of a pid namespace; the process before waits for its end.
+static bool enter_namespace() {
+  if (unshare(CLONE_NEWPID) != 0) return false;
+  const pid_t child = fork();
+  if (child < 0) return false;
+  if (child > 0) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 7);
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return true;
+}
+
 static int run(int count, char** arguments) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // A driver that dies takes its roles with it.
+  if (count == 3 && std::strcmp(arguments[2], "namespace") == 0 && !enter_namespace()) return 8;
   if (!shift_addresses()) return 4;
   if (count >= 5) {
     if (!become(arguments[2], arguments[3], arguments[4])) return 5;

@@ -103,6 +103,7 @@ Role::Role(Stage& stage, std::string name, const std::string& program, const Use
   std::vector<std::string> words{own_folder() + "/" + program, name_};
   if (user.uid != 0)
     words.insert(words.end(), {std::to_string(user.uid), std::to_string(user.gid), user.groups});
+  if (user.in_namespace) words.push_back("namespace");
   std::vector<std::string> environment = environment_with(stage.directory());
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -308,8 +309,8 @@ Role& Stage::add(const std::string& name, const User& user) {
   return *roles_.emplace_back(std::make_unique<Role>(*this, name, program, user));
 }
 
-Role& Stage::add_from(const std::string& name, const std::string& program) {
-  return *roles_.emplace_back(std::make_unique<Role>(*this, name, program, root_user));
+Role& Stage::add_from(const std::string& name, const std::string& program, const User& user) {
+  return *roles_.emplace_back(std::make_unique<Role>(*this, name, program, user));
 }
 
 void Stage::set_directory(unsigned mode, unsigned uid, unsigned gid) const {

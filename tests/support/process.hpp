@@ -34,10 +34,13 @@ struct User {
   unsigned uid = 0;
   unsigned gid = 0;
   std::string groups;  // Supplementary, separated by commas.
+  // In a pid namespace of its own, under a process that dies with it and it with that one.
+  bool in_namespace = false;
 };
 inline const User root_user{};
 inline const User nobody_user{65534, 65534, ""};
 inline const User daemon_user{1, 1, ""};
+inline const User namespaced_user{0, 0, "", true};
 
 class Role {
  public:
@@ -110,7 +113,8 @@ class Stage {
 
   Role& add(const std::string& name, const User& user = root_user);
   /// A role from another program beside `role`.
-  Role& add_from(const std::string& name, const std::string& program);
+  Role& add_from(const std::string& name, const std::string& program,
+                 const User& user = root_user);
   /// Ends the role that was added last.
   void drop_last() { roles_.pop_back(); }
   const std::string& directory() const { return directory_; }
