@@ -263,6 +263,16 @@ std::string close_descriptors(const Words&) {
   return close_range(3, ~0u, 0) == 0 ? ok() : mistake("close_range");
 }
 
+/// keep-sockets: a child that no fork handler sees holds every descriptor of this process, and
+/// outlives it.
+std::string keep_sockets(const Words&) {
+  const long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+  if (child == 0)
+    for (;;)
+      pause();
+  return child > 0 ? ok("pid=%ld", child) : mistake("clone");
+}
+
 /// exec: this program again, in the same process; the new image gives the answer.
 std::string exec_again(const Words&) {
   setenv("VDSET_ROLE_EXEC", "1", 1);
@@ -287,6 +297,7 @@ void add_check_verbs(Verbs& verbs) {
                 {"limit-memory", limit_memory},
                 {"limit-files", limit_files},
                 {"close-descriptors", close_descriptors},
+                {"keep-sockets", keep_sockets},
                 {"exec", exec_again}});
 }
 

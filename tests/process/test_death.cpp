@@ -615,3 +615,26 @@ TEST_CASE("a forked child of a primary that waits for its server does not hold t
   other.ok("create forked");
   other.ok("close");
 }
+
+TEST_CASE("a child that keeps all sockets of a killed process does not hide its death") {
+  for (const std::string who : {"secondary", "primary", "server"}) {
+    CAPTURE(who);
+    Held held("");
+    Role& secondary = held.join("secondary");
+    const std::uint64_t id = held.send(1);
+    secondary.ok("get -1");
+    Role& dies = who == "secondary" ? secondary : who == "primary" ? held.primary : held.server;
+    const auto child = static_cast<pid_t>(dies.ok("keep-sockets").number("pid"));
+    const pid_t pid = dies.pid();
+    dies.kill();
+    if (who == "secondary") {
+      const Answer done = held.server.ok("completion");
+      CHECK(done.number("id") == id);
+      CHECK(done.signed_number("code") == 995);
+    } else {
+      secondary.refuse("get -1", "VDSET_E_ABORT");
+      Play::expect_death_of(secondary.ok("reason"), who == "server" ? 1 : 2, pid);
+    }
+    CHECK(kill(child, SIGKILL) == 0);
+  }
+}
