@@ -250,6 +250,8 @@ void add_death_cases(Registry& registry) {
   cases.push_back({"zombie", {{2, 1, 0}}, explore<ZombieCase<A>>});
 
   registry.mutants.push_back({"take though evicted", explore<ZombieCase<TakeThoughEvicted>>});
+  registry.mutants.push_back(
+      {"sweep as a store", explore<ZombieCase<BlindExchange<Site::sweep_cas>>>});
 }
 
 }  // namespace vdset::model

@@ -10,7 +10,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <doctest/doctest.h>
+#include <fstream>
+#include <string>
 #include <string_view>
+#include <vector>
 #include "tests/model/cases.hpp"
 
 namespace vdset::model {
@@ -59,7 +62,7 @@ void print(const char* name, const Plan& plan, const Report& r) {
 }
 
 TEST_CASE("every scenario holds in every execution within its bounds, and all reach every site") {
-  std::uint64_t sites = 0;
+  std::uint64_t sites = 0, executions = 0;
   const std::vector<Case> cases = chosen_cases();
   for (const Case& scenario : cases)
     for (const Bounds& bounds : scenario.bounds) {
@@ -69,7 +72,10 @@ TEST_CASE("every scenario holds in every execution within its bounds, and all re
       CHECK_MESSAGE(!report.failed, scenario.name << ": " << report.why);
       CHECK(report.exhaustive);
       sites |= report.sites;
+      executions += report.executions;
     }
+  std::printf("%zu scenarios, %llu executions within the bounds\n", cases.size(),
+              static_cast<unsigned long long>(executions));
   if (cases.size() < registry().cases.size()) return;
   for (const core::SiteRow& row : core::site_table) {
     // The alive words are the kernel's affair: the library thread and the process tests have them.
@@ -188,6 +194,39 @@ TEST_CASE("every edge is needed: weakened alone, its scenario fails") {
                 static_cast<unsigned long long>(report.executions), report.why.c_str());
     CHECK_MESSAGE(report.failed, row.name << " survives");
   }
+}
+
+/// The rows of docs/memory-model.md, which name edge, sites and case.
+std::vector<std::string> ledger_rows() {
+  std::ifstream file(VDSET_LEDGER);
+  std::vector<std::string> rows;
+  for (std::string line; std::getline(file, line);)
+    if (line[0] == '|') rows.push_back(line);
+  return rows;
+}
+bool has_row(const std::vector<std::string>& rows, const std::vector<std::string>& words) {
+  for (const std::string& row : rows) {
+    bool all = true;
+    for (const std::string& word : words)
+      all = all && row.find(word) != std::string::npos;
+    if (all) return true;
+  }
+  return false;
+}
+
+TEST_CASE("the ledger has each edge with its sites and the case that kills it, and each case") {
+  const std::vector<std::string> rows = ledger_rows();
+  REQUIRE(rows.size() > 40);
+  for (const Edge& edge : edges) {
+    const std::string site = core::site_table[static_cast<std::size_t>(edge.site)].name;
+    CHECK_MESSAGE(
+        has_row(rows, {std::string("| `") + edge.label + "`", "`" + site + "`", edge.killed_by}),
+        edge.label << ", " << site << ": killed by " << edge.killed_by);
+  }
+  for (const core::SiteRow& row : core::site_table)
+    CHECK_MESSAGE(has_row(rows, {std::string("`") + row.name + "`"}), row.name);
+  for (const Case& scenario : registry().cases)
+    CHECK_MESSAGE(has_row(rows, {scenario.name}), std::string(scenario.name));
 }
 
 /// How many labels the table gives to a site, and how many of them are weakened above.

@@ -45,7 +45,7 @@ struct Region {
   core::DeviceRow row;
   core::SubmissionLine lines[depth];
   core::WakeWords wake;
-  ClientMemory client[2];
+  ClientMemory client[3];  // Of the first consumer; after its sweep; after a second sweep.
   uint32_t buffers[total][buffer_words];
 };
 
@@ -266,8 +266,30 @@ class Server {
     core::FinishedList list;
     device_.sweep(a_, hand_over_, region_.client[1].lines, region_.client[1].header, list);
     settle(list);
-    second.emplace(region_, 1u, second_index, device_.ring().first_outstanding(),
+    for (uint32_t line = 0; line < depth; ++line)
+      unswept_[line] = region_.client[1].lines[line].command.value;
+    sweep_again();
+    second.emplace(region_, 2u, second_index, device_.ring().first_outstanding(),
                    std::uint64_t{0});
+  }
+
+  /// Recovery twice is recovery once: nothing ends anew, and the next consumer finds the same.
+  void sweep_again() {
+    const uint32_t first = device_.ring().first_outstanding(), count = device_.outstanding_count();
+    core::FinishedList list;
+    device_.sweep(a_, hand_over_, region_.client[2].lines, region_.client[2].header, list);
+    CHECK(list.count == 0);
+    CHECK(device_.ring().first_outstanding() == first);
+    CHECK(device_.outstanding_count() == count);
+    CHECK(region_.client[2].header.gate.value == region_.client[1].header.gate.value);
+    for (uint32_t line = 0; line < depth; ++line) {
+      const auto once = core::CommandWord::unpack(unswept_[line]);
+      const auto twice = core::CommandWord::unpack(region_.client[2].lines[line].command.value);
+      CHECK(twice.generation == once.generation);
+      // Recalled in the first fresh part, FAILED; final all the same in the second, IDLE.
+      CHECK((twice.state == core::CommandState::offered) ==
+            (once.state == core::CommandState::offered));
+    }
   }
 
   template <class Ready>
@@ -300,6 +322,7 @@ class Server {
   uint32_t callbacks_[total + 1]{};
   uint32_t next_ = 0;
   bool clear_is_out_ = false;
+  uint32_t unswept_[depth]{};  // The words of the fresh part before a second sweep took them back.
   Outcome outcome_;
 };
 
