@@ -311,6 +311,13 @@ int32_t vdset_set_get_buffer_handle(vdset_set* set, const void* buffer, uint32_t
   return VDSET_OK;
 }
 
+int32_t vdset_set_describe_buffer(vdset_set* set, const void* buffer, vdset_buffer* out) {
+  const std::int32_t result = judge_for_handles(set);
+  if (result != VDSET_OK) return result;
+  const bool read_only = (set->geometry.options & core::option_data_read_only) != 0;
+  return give_buffer(set->pools.map(), set->agreed.prefix_zone_bytes, read_only, buffer, out);
+}
+
 int32_t vdset_set_map_buffer_handle(vdset_set* set, uint32_t handle, void** out) {
   const std::int32_t result = judge_for_handles(set);
   if (result != VDSET_OK) return result;

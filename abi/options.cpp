@@ -69,5 +69,15 @@ std::int32_t give_reason(const core::AbortRecord& r, vdset_abort_reason* out) {
   write_reason(r, full);
   return give(full, out, "vdset_abort_reason");
 }
+std::int32_t give_buffer(const core::PoolMap& map, std::uint32_t prefix_bytes, bool read_only,
+                         const void* buffer, vdset_buffer* out) {
+  const std::uint32_t slot = map.slot_at(buffer);
+  if (slot == core::no_slot)
+    return fail(VDSET_E_INVALID, "buffer: not the data start of a buffer of this set");
+  const std::uint32_t data_bytes = map.plan(map.pool_of(slot)).data_bytes;
+  const vdset_buffer full{sizeof(vdset_buffer), slot, data_bytes, prefix_bytes,
+                          read_only ? 1u : 0u};
+  return give(full, out, "vdset_buffer");
+}
 
 }  // namespace vdset

@@ -676,6 +676,12 @@ int32_t vdset_server_is_shared_buffer(vdset_server* server, const void* address)
   return server->pools.map().contains(address) ? 1 : 0;
 }
 
+int32_t vdset_server_describe_buffer(vdset_server* server, const void* buffer, vdset_buffer* out) {
+  const std::int32_t result = judge_for_handles(server);
+  if (result != VDSET_OK) return result;
+  return give_buffer(server->pools.map(), server->agreed.prefix_zone_bytes, false, buffer, out);
+}
+
 int32_t vdset_server_get_buffer_handle(vdset_server* server, const void* buffer, uint32_t* out) {
   const std::int32_t result = judge_for_handles(server);
   if (result != VDSET_OK) return result;

@@ -154,6 +154,9 @@ std::int32_t read_options(const T* from, const char* what, T& out) {
 /// Fills a caller's struct as far as its struct_bytes goes.
 std::int32_t give_config(const core::Configuration& from, vdset_config* out);
 std::int32_t give_reason(const core::AbortRecord& from, vdset_abort_reason* out);
+/// The buffer of this map whose data starts at the address. OK or INVALID.
+std::int32_t give_buffer(const core::PoolMap& map, std::uint32_t prefix_bytes, bool read_only,
+                         const void* buffer, vdset_buffer* out);
 /// A record with the words cut to their limit.
 core::AbortRecord make_record(core::Role role, std::uint32_t pid, std::uint32_t call,
                               std::int32_t code, const char* text);

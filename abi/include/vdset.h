@@ -20,7 +20,8 @@
  *   Processes Objects belong to the process that made them. All roles may also live in one process.
  *   Options   A struct begins with struct_bytes = sizeof(the struct). A zeroed rest means defaults. Bytes beyond what this library knows must be 0.
  *   Text      Names are 1..255 bytes, any but NUL and backslash, compared bytewise, NUL-terminated here.
- *   Since     A call is since the version in its name's node (abi/vdset.map): 0.1, or 0.2 for the descriptors, the hooks and vdset_supports.
+ *   Since     A call is since the version in its name's node (abi/vdset.map): 0.1, or 0.2 for the descriptors, the hooks, vdset_supports and
+ *             describe_buffer.
  */
 #ifndef VDSET_H
 #define VDSET_H
@@ -381,6 +382,19 @@ VDSET_API int32_t vdset_set_arm(vdset_set *set);
  * no loop. */
 VDSET_API int32_t vdset_set_get_buffer_handle(vdset_set *set, const void *buffer, uint32_t *out);
 
+/* A buffer, as vdset_set_describe_buffer tells it: how far a process may go that got the buffer by its handle. */
+struct vdset_buffer {
+  uint32_t struct_bytes;
+  uint32_t number;       /* 0..VDSET_BUFFERS_MAX - 1: the same in every process of the set, and no other buffer's while the set lives */
+  uint32_t data_bytes;   /* from the data start on; the size of its class */
+  uint32_t prefix_bytes; /* just before the data start */
+  uint32_t read_only;    /* 1: this process can only read it (vdset_set_options.data_read_only) */
+};
+
+/* Which buffer of this set starts its data at this address, allocated or not, and how large it is (out->struct_bytes set by the caller).
+ * INVALID not the data start of a buffer of this set; PROTOCOL not configured yet. A few nanoseconds, no loop. */
+VDSET_API int32_t vdset_set_describe_buffer(vdset_set *set, const void *buffer, struct vdset_buffer *out);
+
 /* VDI MapBufferHandle. The address of a buffer in this process. The process that fetched the command must complete it, after the helpers are done.
  * INVALID stale, freed, forged, or of another set: vdset_last_error is not set, so that a refusal is as cheap as a hit; vdset_set_explain_handle
  * tells which.
@@ -478,6 +492,8 @@ VDSET_API int32_t vdset_server_free_buffer(vdset_server *server, void *buffer, u
 /* VDI IsSharedBuffer: 1 if the address lies in a buffer of this set, else 0. */
 VDSET_API int32_t vdset_server_is_shared_buffer(vdset_server *server, const void *address);
 
+/* As vdset_set_describe_buffer, in the server's process. */
+VDSET_API int32_t vdset_server_describe_buffer(vdset_server *server, const void *buffer, struct vdset_buffer *out);
 /* As vdset_set_get_buffer_handle, in the server's process. */
 VDSET_API int32_t vdset_server_get_buffer_handle(vdset_server *server, const void *buffer, uint32_t *out);
 /* As vdset_set_map_buffer_handle, in the server's process. */

@@ -181,6 +181,11 @@ std::string ok(const char* format, ...) {
 std::string refused(std::int32_t code) {
   return std::string("error ") + vdset_error_name(code) + " " + vdset_last_error();
 }
+std::string described(std::int32_t code, const vdset_buffer& buffer) {
+  if (code != VDSET_OK) return refused(code);
+  return ok("number=%u data=%u prefix=%u read_only=%u", buffer.number, buffer.data_bytes,
+            buffer.prefix_bytes, buffer.read_only);
+}
 std::string mistake(const std::string& why) {
   return "error MISTAKE " + why;
 }

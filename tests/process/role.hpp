@@ -47,6 +47,7 @@ std::string ok();
 /// The name of a code and the library's words.
 std::string refused(std::int32_t code);
 std::string mistake(const std::string& why);
+std::string described(std::int32_t code, const vdset_buffer& buffer);
 inline std::string result(std::int32_t code) {
   return code == VDSET_OK ? ok() : refused(code);
 }

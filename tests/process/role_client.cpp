@@ -118,6 +118,14 @@ std::string handle(const Words& w) {
   return code == VDSET_OK ? ok("handle=%u", out) : refused(code);
 }
 
+/// describe ADDRESS set=
+std::string describe(const Words& w) {
+  vdset_buffer out{};
+  out.struct_bytes = sizeof out;
+  const std::int32_t code = vdset_set_describe_buffer(set_of(w), address_of(w.word(0)), &out);
+  return described(code, out);
+}
+
 /// map HANDLE set=
 std::string map(const Words& w) {
   void* out = nullptr;
@@ -164,6 +172,7 @@ void add_client_verbs(Verbs& verbs) {
                 {"complete", complete},
                 {"interrupt", interrupt},
                 {"handle", handle},
+                {"describe", describe},
                 {"map", map},
                 {"explain", explain},
                 {"abort", abort_set},

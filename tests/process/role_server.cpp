@@ -174,6 +174,13 @@ std::string handle(const Words& w) {
   return code == VDSET_OK ? ok("handle=%u", out) : refused(code);
 }
 
+std::string describe(const Words& w) {
+  vdset_buffer out{};
+  out.struct_bytes = sizeof out;
+  const std::int32_t code = vdset_server_describe_buffer(server_of(w), address_of(w.word(0)), &out);
+  return described(code, out);
+}
+
 std::string map(const Words& w) {
   void* out = nullptr;
   const std::int32_t code = vdset_server_map_buffer_handle(server_of(w), small(w, 0), &out);
@@ -219,6 +226,7 @@ void add_server_verbs(Verbs& verbs) {
                 {"close-device", close_device},
                 {"server-handle", handle},
                 {"server-map", map},
+                {"server-describe", describe},
                 {"server-abort", abort_server},
                 {"server-reason", reason},
                 {"server-close", close_server}});

@@ -208,6 +208,8 @@ TEST_CASE("with data_read_only a client that writes to a buffer dies, and only i
     server.ok("send 2 4096 device=ro buffer=" + buffer);
     const Answer got = writer.ok("get -1");
     CHECK(writer.ok("check " + got.at("buffer") + " 4096 5").number("equal") == 1);
+    CHECK(writer.ok("describe " + got.at("buffer")).number("read_only") == 1);
+    CHECK(server.ok("server-describe " + buffer).number("read_only") == 0);
     writer.start("write", "fill " + got.at("buffer") + " 4096 6");
     writer.expect_death(SIGSEGV);
     CHECK(server.ok("check " + buffer + " 4096 5").number("equal") == 1);

@@ -84,6 +84,31 @@ TEST_CASE("one buffer lies at another address in each process, and all see the s
   CHECK(trio.server.ok("check " + at_server + " 4096 12").number("equal") == 1);
 }
 
+TEST_CASE("a buffer is described alike in each process, and nothing else is a buffer") {
+  Plan plan;
+  plan.create = "prefix=24";
+  plan.requests = {"65536 0 2", "1024 0 1"};
+  Trio trio(plan);
+  std::set<std::string> numbers;
+  for (const unsigned size : {65536u, 65536u, 1024u}) {
+    const std::string at_server = trio.lend(size == 1024 ? 1024 : 4096, 1);
+    const Answer got = trio.primary.ok("get -1");
+    const Answer here = trio.primary.ok("describe " + got.at("buffer"));
+    CHECK(here.number("data") == size);
+    CHECK(here.number("prefix") == 24);
+    CHECK(here.number("read_only") == 0);
+    numbers.insert(here.at("number"));
+    const std::string at_helper = trio.helper.ok("map " + got.at("handle")).at("buffer");
+    CHECK(trio.helper.ok("describe " + at_helper).at("number") == here.at("number"));
+    CHECK(trio.server.ok("server-describe " + at_server).at("number") == here.at("number"));
+    const std::string inside = std::to_string(std::stoull(got.at("buffer"), nullptr, 0) + 64);
+    trio.primary.refuse("describe " + inside, "VDSET_E_INVALID");
+    trio.primary.refuse("describe 4096", "VDSET_E_INVALID");
+    trio.server.refuse("server-describe 4096", "VDSET_E_INVALID");
+  }
+  CHECK(numbers.size() == 3);
+}
+
 TEST_CASE(
     "a leased handle is good from send to completion, in every process, and not a call longer") {
   Trio trio({});
