@@ -16,6 +16,7 @@ from tidy_source import blank_comments, functions_of
 
 CODE = (".hpp", ".cpp", ".h", ".c")
 SCRIPTS = (".py", ".sh")
+RUST = (".rs",)
 SHELL = ("dev", ".ci/run")
 PUBLIC_HEADER = "abi/include/vdset.h"
 LEDGER = "docs/memory-model.md"
@@ -142,7 +143,7 @@ def nothing_unfinished(tree):
 
 
 def line_lengths(tree):
-    for name in [*tree.named(CODE + (".md",)), *tree.scripts()]:
+    for name in [*tree.named(CODE + RUST + (".md",)), *tree.scripts()]:
         is_text = name == PUBLIC_HEADER or name.endswith(".md")
         limit = TEXT_COLUMNS if is_text else LINE_COLUMNS
         long = [(number, len(line))
@@ -154,7 +155,7 @@ def line_lengths(tree):
 
 
 def file_lengths(tree):
-    for name in tree.named(CODE + SCRIPTS):
+    for name in tree.named(CODE + SCRIPTS + RUST):
         limit = FILE_LINES.get(name.split("/")[0], FILE_LINES_ELSEWHERE)
         count = tree.text[name].count("\n")
         tree.check("file-length", count <= limit, name, f"{count} lines",
@@ -269,11 +270,12 @@ def scripts_run(tree):
 
 def clean_ends(tree):
     """No blanks at line ends, no tabs, one newline at the end."""
-    for name in tree.named(CODE + SCRIPTS + (".md", ".build", ".map")):
+    for name in tree.named(CODE + SCRIPTS + RUST + (".md", ".build", ".map")):
         text = tree.text[name]
         good = text.endswith("\n") and not text.endswith("\n\n")
         tree.check("clean-ends", good, name, "its end", "end it with one newline")
-    texts = {name: tree.text[name] for name in tree.named(CODE + SCRIPTS + (".md", ".build"))}
+    texts = {name: tree.text[name]
+             for name in tree.named(CODE + SCRIPTS + RUST + (".md", ".build"))}
     tree.refuse("clean-ends", re.compile(r"[ \t]+$|\t"), texts, "remove blanks at ends and tabs")
 
 

@@ -9,7 +9,7 @@ const LEAST_VERSION: &str = "vdset >= 0.2.0";
 
 fn fail(why: &str) -> ! {
     eprintln!("vdset-sys: {}", why);
-    eprintln!("vdset-sys: install vdset 0.2 or later, and name its folder lib/pkgconfig in PKG_CONFIG_PATH");
+    eprintln!("vdset-sys: install vdset 0.2 or later; PKG_CONFIG_PATH names its lib/pkgconfig");
     exit(1)
 }
 

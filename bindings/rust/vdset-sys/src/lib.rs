@@ -1,9 +1,9 @@
 //! `vdset.h` as it is: every constant, struct and call under its C name, no more. What each means,
 //! and who may call what when, is said in the header; the safe crate is `vdset`.
 //!
-//! `no_std`, no dependency; linked through pkg-config, called as a command (`build.rs`). That sizes,
-//! offsets, numbers and calls are the header's is tested against a table that a C compiler prints
-//! (`tests/parity.rs`).
+//! `no_std`, no dependency; linked through pkg-config, called as a command (`build.rs`). That
+//! sizes, offsets, numbers and calls are the header's is tested against a table that a C compiler
+//! prints (`tests/parity.rs`).
 
 #![no_std]
 #![allow(non_camel_case_types)]

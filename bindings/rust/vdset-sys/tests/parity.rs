@@ -1,6 +1,6 @@
 //! Goal: every line of the table of parity, and not one more, is what this crate says. The table is
-//! printed by a program that a C compiler made from `vdset.h` (tests/parity/make_table.py); its path
-//! is in the environment variable `VDSET_PARITY_TABLE`.
+//! printed by a program that a C compiler made from `vdset.h` (tests/parity/make_table.py); its
+//! path is in the environment variable `VDSET_PARITY_TABLE`.
 
 use std::collections::BTreeSet;
 use std::mem::{align_of, size_of, MaybeUninit};
@@ -11,7 +11,11 @@ trait Kind {
     const KIND: &'static str;
 }
 macro_rules! kinds {
-    ($($type:ty => $kind:literal)*) => {$(impl Kind for $type { const KIND: &'static str = $kind; })*};
+    ($($type:ty => $kind:literal)*) => {$(
+        impl Kind for $type {
+            const KIND: &'static str = $kind;
+        }
+    )*};
 }
 kinds!(u32 => "u" u64 => "u" i32 => "i" i64 => "i");
 impl<T> Kind for *const T {
@@ -53,7 +57,10 @@ macro_rules! constants {
 
 macro_rules! structs {
     ($rows:ident: $($name:ident { $($field:ident)* })*) => {$(
-        $rows.add(format!("struct\t{}\t{}\t{}", stringify!($name), size_of::<$name>(), align_of::<$name>()));
+        $rows.add(format!(
+            "struct\t{}\t{}\t{}",
+            stringify!($name), size_of::<$name>(), align_of::<$name>()
+        ));
         let place = MaybeUninit::<$name>::uninit();
         let start = place.as_ptr();
         $(
@@ -65,8 +72,8 @@ macro_rules! structs {
     )*};
 }
 
-/// Taking the address makes the linker look the call up; the type of the pointer holds the number of
-/// arguments and the result.
+/// Taking the address makes the linker look the call up; the type of the pointer holds the number
+/// of arguments and the result.
 macro_rules! calls {
     ($rows:ident: $($name:ident($($argument:tt)*) $result:ty)*) => {$(
         let call: unsafe extern "C" fn($($argument),*) -> $result = $name;
@@ -191,13 +198,25 @@ fn constants(rows: &mut Rows) {
 fn structs(rows: &mut Rows) {
     structs! { rows:
         vdset_allocator { struct_bytes reserved context allocate release }
-        vdset_config { struct_bytes device_count features prefix_zone_bytes alignment_bytes soft_file_mark_block_bytes eom_warning_bytes server_timeout_ms block_bytes max_io_depth max_transfer_bytes buffer_area_bytes }
-        vdset_set_options { struct_bytes handle_lifetime on_secondary_death queue_depth data_read_only allowed_gid_set allowed_gid allowed_uids_count allowed_uids directory }
+        vdset_config {
+            struct_bytes device_count features prefix_zone_bytes alignment_bytes
+            soft_file_mark_block_bytes eom_warning_bytes server_timeout_ms block_bytes max_io_depth
+            max_transfer_bytes buffer_area_bytes
+        }
+        vdset_set_options {
+            struct_bytes handle_lifetime on_secondary_death queue_depth data_read_only
+            allowed_gid_set allowed_gid allowed_uids_count allowed_uids directory
+        }
         vdset_join_options { struct_bytes buffers_max area_bytes_max directory }
         vdset_abort_reason { struct_bytes role pid call code text }
-        vdset_command { struct_bytes code size flags position buffer buffer_handle completion_code bytes_transferred reserved out_position completion context }
+        vdset_command {
+            struct_bytes code size flags position buffer buffer_handle completion_code
+            bytes_transferred reserved out_position completion context
+        }
         vdset_buffer { struct_bytes number data_bytes prefix_bytes read_only }
-        vdset_base_configuration { struct_bytes features block_bytes alignment_bytes max_transfer_bytes }
+        vdset_base_configuration {
+            struct_bytes features block_bytes alignment_bytes max_transfer_bytes
+        }
     }
 }
 

@@ -42,7 +42,8 @@ impl Span {
         unsafe { slice::from_raw_parts(self.data.as_ptr(), bytes.min(self.bytes)) }
     }
     /// # Safety
-    /// As for `data`; also that nothing else in this process reads it, and that it is not read-only.
+    /// As for `data`; also that nothing else in this process reads it, and that it is not
+    /// read-only.
     pub unsafe fn data_mut<'a>(&self, bytes: usize) -> &'a mut [u8] {
         unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), bytes.min(self.bytes)) }
     }
@@ -80,8 +81,8 @@ impl Lent {
     }
 }
 
-/// A buffer of a server, from [`Server::allocate`](crate::Server::allocate). It is shared memory; the
-/// clients see it once an [`Order`](crate::Order) with it is sent. Dropping it frees it.
+/// A buffer of a server, from [`Server::allocate`](crate::Server::allocate). It is shared memory;
+/// the clients see it once an [`Order`](crate::Order) with it is sent. Dropping it frees it.
 pub struct Buffer<'srv> {
     pub(crate) hub: &'srv Hub,
     pub(crate) span: Span,

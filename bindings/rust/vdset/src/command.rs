@@ -7,8 +7,8 @@ use std::mem;
 use std::ptr::NonNull;
 use vdset_sys as sys;
 
-/// What all three kinds have in common. Its fields are copies: what the library keeps for the command
-/// is only named, to complete it.
+/// What all three kinds have in common. Its fields are copies: what the library keeps for the
+/// command is only named, to complete it.
 struct Fetched<'set> {
     device: Device<'set>,
     command: NonNull<sys::vdset_command>,
@@ -126,8 +126,8 @@ impl<'set> Command<'set> {
             if !device.set.lent.take(span.number) {
                 return Err(Error::here(
                     sys::VDSET_E_BUSY,
-                    "the buffer of a command is lent already: it was sent twice, or is still mapped \
-                     here by its handle; the command was refused",
+                    "the buffer of a command is lent already: it was sent twice, or is still \
+                     mapped here by its handle; the command was refused",
                 ));
             }
             fetched.span = Some(span);

@@ -138,7 +138,8 @@ pub enum HandleLifetime {
 /// What becomes of commands that a dead secondary had fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSecondaryDeath {
-    /// They complete with [`CompletionCode::OPERATION_ABORTED`](crate::CompletionCode::OPERATION_ABORTED).
+    /// They complete with
+    /// [`CompletionCode::OPERATION_ABORTED`](crate::CompletionCode::OPERATION_ABORTED).
     FailsCommands,
     /// They wait for the process that opens the device next.
     HandsOver,
@@ -292,8 +293,8 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// The client's features, plus WRITE_MEDIA or READ_MEDIA or both. Blocks of 512 bytes, transfers
-    /// of up to 1 MiB.
+    /// The client's features, plus WRITE_MEDIA or READ_MEDIA or both. Blocks of 512 bytes,
+    /// transfers of up to 1 MiB.
     pub fn new(features: Features) -> ServerConfig {
         ServerConfig { features, block_bytes: 512, alignment_bytes: 0, max_transfer_bytes: 1 << 20 }
     }

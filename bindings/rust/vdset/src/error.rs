@@ -52,14 +52,10 @@ macro_rules! errors {
 
         impl Error {
             fn with(code: i32, words: Option<Cow<'static, str>>) -> Error {
+                let found = |usual| Failure { code, words: words.unwrap_or(Cow::Borrowed(usual)) };
                 match code {
-                    $(sys::$code => {
-                        Error::$name(Failure { code, words: words.unwrap_or(Cow::Borrowed($words)) })
-                    })*
-                    _ => Error::Other(Failure {
-                        code,
-                        words: words.unwrap_or(Cow::Borrowed("an unknown code")),
-                    }),
+                    $(sys::$code => Error::$name(found($words)),)*
+                    _ => Error::Other(found("an unknown code")),
                 }
             }
 

@@ -9,8 +9,8 @@ use std::ptr::{self, NonNull};
 use vdset_sys as sys;
 
 /// The 32-bit handle of a buffer of this set, to be sent to another process of the same set as
-/// [`number`](BufferHandle::number); there [`Set::handle`] makes one of it. It is bound to its set: it
-/// cannot outlive it, nor be mapped in another.
+/// [`number`](BufferHandle::number); there [`Set::handle`] makes one of it. It is bound to its set:
+/// it cannot outlive it, nor be mapped in another.
 ///
 /// ```compile_fail
 /// # fn f(number: u32) -> vdset::Result<()> {
@@ -50,12 +50,12 @@ impl<'set> BufferHandle<'set> {
         self.number
     }
 
-    /// VDI's MapBufferHandle: the whole buffer, to read. [`Error::Invalid`]: stale, freed, forged or
-    /// of another set. [`Error::Busy`]: a command or another mapping of this set lends the buffer in
-    /// this very process.
+    /// VDI's MapBufferHandle: the whole buffer, to read. [`Error::Invalid`]: stale, freed, forged
+    /// or of another set. [`Error::Busy`]: a command or another mapping of this set lends the
+    /// buffer in this very process.
     ///
-    /// The process that fetched the command completes it when its helpers are done: drop the mapping
-    /// before you tell it.
+    /// The process that fetched the command completes it when its helpers are done: drop the
+    /// mapping before you tell it.
     pub fn map(&self) -> Result<Mapped<'set>> {
         let mut data = ptr::null_mut();
         match unsafe {
@@ -75,8 +75,9 @@ impl<'set> BufferHandle<'set> {
         Ok(Mapped { set: self.set, span })
     }
 
-    /// As [`map`](BufferHandle::map), to read and to write. [`Error::NotSupported`]: this process can
-    /// only read the buffers ([`SetOptions::data_read_only`](crate::SetOptions::data_read_only)).
+    /// As [`map`](BufferHandle::map), to read and to write. [`Error::NotSupported`]: this process
+    /// can only read the buffers
+    /// ([`SetOptions::data_read_only`](crate::SetOptions::data_read_only)).
     pub fn map_mut(&self) -> Result<MappedMut<'set>> {
         let mapped = self.map()?;
         if mapped.span.read_only {

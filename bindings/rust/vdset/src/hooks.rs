@@ -93,9 +93,10 @@ unsafe extern "C" fn write_log(level: u32, text: *const sys::c_char, context: *m
     std::mem::forget(result); // Dropping what a panic carries could panic again.
 }
 
-/// Sets the log of this process, for all lines up to a level. It is called from any thread, one line at a
-/// time, with locks of the library held: it must call nothing of this crate, nor wait for a thread that
-/// does. When this returns the log before is not running and will not be called again.
+/// Sets the log of this process, for all lines up to a level. It is called from any thread, one
+/// line at a time, with locks of the library held: it must call nothing of this crate, nor wait for
+/// a thread that does. When this returns the log before is not running and will not be called
+/// again.
 pub fn set_log(
     level: LogLevel,
     call: impl Fn(LogLevel, &str) + Send + Sync + 'static,
@@ -157,13 +158,13 @@ unsafe extern "C" fn release<A: GlobalAlloc>(context: *mut c_void, memory: *mut 
     }
 }
 
-/// Lets the library take the memory of its own objects from an allocator of Rust's, such as `&System`.
-/// Buffers are shared memory and never come from it. [`Error::Protocol`]: the library has memory
-/// already.
+/// Lets the library take the memory of its own objects from an allocator of Rust's, such as
+/// `&System`. Buffers are shared memory and never come from it. [`Error::Protocol`]: the library
+/// has memory already.
 ///
 /// # Safety
-/// No other call of this library is under way, in any thread. The allocator does not unwind, and calls
-/// nothing of this crate.
+/// No other call of this library is under way, in any thread. The allocator does not unwind, and
+/// calls nothing of this crate.
 pub unsafe fn set_allocator<A: GlobalAlloc + Sync>(allocator: &'static A) -> Result<()> {
     let context: *const A = allocator;
     let hooks = sys::vdset_allocator {

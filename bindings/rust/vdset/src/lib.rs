@@ -25,11 +25,11 @@
 //! ```
 //!
 //! # What the types hold
-//! - A fetched command is owned. It lends its buffer in the direction of the command and is completed
-//!   once, by a call that consumes it; dropped before that, it completes with
+//! - A fetched command is owned. It lends its buffer in the direction of the command and is
+//!   completed once, by a call that consumes it; dropped before that, it completes with
 //!   [`CompletionCode::OPERATION_ABORTED`].
-//! - Devices, commands, handles and mapped buffers borrow the set, buffers and orders the server: closing
-//!   while one is alive does not compile.
+//! - Devices, commands, handles and mapped buffers borrow the set, buffers and orders the server:
+//!   closing while one is alive does not compile.
 //! - No two values of one set lend the same buffer at once, whatever the peer sends or whichever
 //!   handle is mapped: the second is refused.
 //! - A panic in a function that the library calls does not cross it: it goes on in the Rust caller.
@@ -39,7 +39,8 @@
 //! slice lent here relies on that, as a file that was mapped relies on nobody cutting it. A process
 //! that was admitted to the set and breaks the protocol can change bytes under a slice; it cannot
 //! move it, or let it reach beyond its buffer. Parse what must be judged from a copy. Who passes a
-//! handle on lends nothing meanwhile: take the handle, let the slice go, wait, take the slice again.
+//! handle on lends nothing meanwhile: take the handle, let the slice go, wait, take the slice
+//! again.
 
 #![warn(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -1,9 +1,9 @@
 //! Orders of a server: commands from being made until they come back.
 //!
-//! An order is a handle of a `Flight`, a block of memory whose beginning is the command in C's form.
-//! Flights are made once, lie on the server's shelf while nobody has an order for them, and are freed
-//! when the server is closed, so that the data path allocates nothing and one that is under way when
-//! the server closes is not lost.
+//! An order is a handle of a `Flight`, a block of memory whose beginning is the command in C's
+//! form. Flights are made once, lie on the server's shelf while nobody has an order for them, and
+//! are freed when the server is closed, so that the data path allocates nothing and one that is
+//! under way when the server closes is not lost.
 
 use crate::buffer::{Buffer, Span};
 use crate::server::Hub;
@@ -99,7 +99,8 @@ impl Drop for Shelf {
     }
 }
 
-/// A command of a server before it is sent, with its buffer. It can be sent again when it has come back.
+/// A command of a server before it is sent, with its buffer. It can be sent again when it has come
+/// back.
 pub struct Order<'srv> {
     pub(crate) flight: NonNull<Flight>,
     pub(crate) hub: &'srv Hub,
@@ -179,8 +180,8 @@ impl<'srv> Order<'srv> {
     }
 
     /// What to call when it is final, in the thread of [`Server::run_agent`] or
-    /// [`Server::next_completion`], of a send that fails, or of closing the server. It may send, also
-    /// this very order again.
+    /// [`Server::next_completion`], of a send that fails, or of closing the server. It may send,
+    /// also this very order again.
     pub fn on_completion(
         mut self,
         call: impl for<'a> Fn(Completion<'a>) + Send + Sync + 'static,
@@ -289,7 +290,8 @@ impl fmt::Debug for Completion<'_> {
 }
 
 thread_local! {
-    /// A panic on its way from a function that the library called to the Rust caller of the library.
+    /// A panic on its way from a function that the library called to the Rust caller of the
+    /// library.
     static PANIC: RefCell<Option<Box<dyn Any + Send>>> = RefCell::new(None);
 }
 

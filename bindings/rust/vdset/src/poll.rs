@@ -19,9 +19,10 @@ pub(crate) enum Armed {
 /// The descriptor of a device, a set or a server, for epoll, mio, tokio's `AsyncFd` and the like.
 ///
 /// Add it once for reading, level or edge triggered. Then, again and again: take what there is
-/// ([`Device::try_fetch`](crate::Device::try_fetch) and its like) until there is nothing, [`arm`], and
-/// return to the loop until the descriptor is readable. It becomes readable at most once after each
-/// `arm`. Never read, write or close it. It is closed with its set or server, which it borrows.
+/// ([`Device::try_fetch`](crate::Device::try_fetch) and its like) until there is nothing, [`arm`],
+/// and return to the loop until the descriptor is readable. It becomes readable at most once
+/// after each `arm`. Never read, write or close it. It is closed with its set or server, which it
+/// borrows.
 ///
 /// [`arm`]: Pollable::arm
 #[derive(Clone, Copy)]
@@ -42,8 +43,9 @@ impl<'a> Pollable<'a> {
         Ok(Pollable { descriptor, of, _open: PhantomData })
     }
 
-    /// Makes the descriptor unreadable, until there is something to take; if there is already, it is
-    /// readable when this returns. [`Error::Busy`](crate::Error::Busy): a thread waits for the same.
+    /// Makes the descriptor unreadable, until there is something to take; if there is already, it
+    /// is readable when this returns. [`Error::Busy`](crate::Error::Busy): a thread waits for the
+    /// same.
     pub fn arm(&self) -> Result<()> {
         // Alive: its set or server is borrowed.
         check(unsafe {

@@ -36,9 +36,9 @@ impl Hub {
 /// The server of a set: it configures the set, sends orders to its devices, and gets them back as
 /// completions. All calls from any thread.
 ///
-/// Completions come in one of two ways. Pull: [`next_completion`](Server::next_completion) hands out
-/// orders. Push: [`run_agent`](Server::run_agent) lends its thread, in which the functions that orders
-/// were given ([`Order::on_completion`]) are called. Both may be mixed, not run at once.
+/// Completions come in one of two ways. Pull: [`next_completion`](Server::next_completion) hands
+/// out orders. Push: [`run_agent`](Server::run_agent) lends its thread, in which the functions that
+/// orders were given ([`Order::on_completion`]) are called. Both may be mixed, not run at once.
 ///
 /// Dropping it closes it; [`close`](Server::close) tells how that went.
 ///
@@ -99,13 +99,14 @@ impl Server {
         check(unsafe { sys::vdset_server_begin_configuration(self.raw(), &base.to_raw()) })
     }
 
-    /// VDI's RequestBuffers: before [`end_configuration`](Server::end_configuration) requests add up,
-    /// afterwards the buffers are made at once. An alignment of 0 is the agreed one.
+    /// VDI's RequestBuffers: before [`end_configuration`](Server::end_configuration) requests add
+    /// up, afterwards the buffers are made at once. An alignment of 0 is the agreed one.
     pub fn request_buffers(&self, bytes: u32, alignment: u32, count: u32) -> Result<()> {
         check(unsafe { sys::vdset_server_request_buffers(self.raw(), bytes, alignment, count) })
     }
 
-    /// VDI's QueryAvailableBuffers: how many of this kind [`allocate`](Server::allocate) could give.
+    /// VDI's QueryAvailableBuffers: how many of this kind [`allocate`](Server::allocate) could
+    /// give.
     pub fn available_buffers(&self, bytes: u32, alignment: u32) -> Result<u32> {
         let mut out = 0;
         check(unsafe {
@@ -151,8 +152,8 @@ impl Server {
         Ok(Buffer { hub: self.hub(), span, bytes: span.bytes.min(bytes as usize) })
     }
 
-    /// VDI's MapBufferHandle in the server's process. The bytes are a [`Buffer`]'s, an order's that is
-    /// under way, or a client's just now: so a pointer, not a slice.
+    /// VDI's MapBufferHandle in the server's process. The bytes are a [`Buffer`]'s, an order's that
+    /// is under way, or a client's just now: so a pointer, not a slice.
     pub fn map_buffer_handle(&self, handle: u32) -> Result<NonNull<u8>> {
         let mut data = ptr::null_mut();
         match unsafe { sys::vdset_server_map_buffer_handle(self.raw(), handle, &mut data) } {
@@ -177,9 +178,9 @@ impl Server {
         check(result)
     }
 
-    /// The agent's pull form: waits for one order that was sent without a completion function; those
-    /// with one get it called from within. [`Error::Close`]: every device is closed and nothing is
-    /// left. After an abort hands out what was outstanding, then says [`Error::Abort`].
+    /// The agent's pull form: waits for one order that was sent without a completion function;
+    /// those with one get it called from within. [`Error::Close`]: every device is closed and
+    /// nothing is left. After an abort hands out what was outstanding, then says [`Error::Abort`].
     pub fn next_completion(&self, timeout: Option<Duration>) -> Result<Completion<'_>> {
         let mut command = ptr::null_mut();
         let result = unsafe {
@@ -297,12 +298,12 @@ unsafe impl Send for ServerDevice<'_> {}
 unsafe impl Sync for ServerDevice<'_> {}
 
 impl<'srv> ServerDevice<'srv> {
-    /// VDI's SendCommand: sends an order. It is the library's until it comes back as a [`Completion`],
-    /// exactly once.
+    /// VDI's SendCommand: sends an order. It is the library's until it comes back as a
+    /// [`Completion`], exactly once.
     ///
-    /// If it cannot be sent, the error has it; an order with a completion function, though, completes
-    /// at once in this thread for [`Error::QueueFull`], [`Error::IoError`], [`Error::Protocol`] and
-    /// [`Error::Abort`].
+    /// If it cannot be sent, the error has it; an order with a completion function, though,
+    /// completes at once in this thread for [`Error::QueueFull`], [`Error::IoError`],
+    /// [`Error::Protocol`] and [`Error::Abort`].
     pub fn send(&self, order: Order<'srv>) -> std::result::Result<(), SendError<'srv>> {
         if !ptr::eq(order.hub, self.hub) {
             let error = Error::here(sys::VDSET_E_INVALID, "the order is another server's");

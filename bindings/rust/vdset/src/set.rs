@@ -65,8 +65,8 @@ impl Set {
         Ok(Set { raw, lent: Lent::new() })
     }
 
-    /// VDI's GetConfiguration: waits until the server has configured the set. Any number of threads;
-    /// afterwards at once.
+    /// VDI's GetConfiguration: waits until the server has configured the set. Any number of
+    /// threads; afterwards at once.
     pub fn configuration(&self, timeout: Option<Duration>) -> Result<Config> {
         Config::ask(|out| unsafe {
             sys::vdset_set_get_configuration(self.raw.as_ptr(), nanoseconds(timeout), out)
@@ -88,7 +88,8 @@ impl Set {
         BufferHandle::new(self, number)
     }
 
-    /// VDI's SignalAbort: ends the set for everyone at once, with a code and up to 127 bytes of text.
+    /// VDI's SignalAbort: ends the set for everyone at once, with a code and up to 127 bytes of
+    /// text.
     pub fn signal_abort(&self, code: i32, text: &str) -> Result<()> {
         let text = c_text(text.as_bytes(), "text")?;
         check(unsafe { sys::vdset_set_signal_abort(self.raw.as_ptr(), code, text.as_ptr()) })
@@ -99,8 +100,8 @@ impl Set {
         AbortReason::ask(|out| unsafe { sys::vdset_set_get_abort_reason(self.raw.as_ptr(), out) })
     }
 
-    /// For event loops: readable when [`configuration`](Set::configuration) would say something, and
-    /// once it has, when the set is aborted.
+    /// For event loops: readable when [`configuration`](Set::configuration) would say something,
+    /// and once it has, when the set is aborted.
     pub fn pollable(&self) -> Result<Pollable<'_>> {
         Pollable::new(Armed::Set(self.raw), |out| unsafe {
             sys::vdset_set_get_descriptor(self.raw.as_ptr(), out)

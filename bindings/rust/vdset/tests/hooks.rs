@@ -1,5 +1,5 @@
-//! Goal: the hooks of the host program. Method: one test, since they are of the whole process and the
-//! allocator must come first.
+//! Goal: the hooks of the host program. Method: one test, since they are of the whole process and
+//! the allocator must come first.
 
 mod common;
 use common::*;

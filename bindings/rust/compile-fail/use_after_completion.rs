@@ -1,0 +1,7 @@
+// error: E0382
+use vdset::*;
+
+pub fn f(write: Write<'_>) -> Result<u8> {
+    write.complete()?;
+    Ok(write.data()[0])
+}
