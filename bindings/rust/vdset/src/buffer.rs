@@ -3,7 +3,7 @@
 use crate::server::Hub;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vdset_sys as sys;
@@ -13,25 +13,35 @@ use vdset_sys as sys;
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
     pub data: NonNull<u8>,
-    pub bytes: usize,
-    pub prefix: usize,
+    bytes: u32,
+    prefix: u32,
     pub number: u32,
-    pub read_only: bool,
+    /// 1 or 0.
+    read_only: u32,
 }
 
 impl Span {
+    #[inline(always)]
     pub fn new(data: NonNull<u8>, described: &sys::vdset_buffer) -> Span {
+        // One by one, as they were written a moment ago: a wider load would wait for the stores.
+        let read = |field: &u32| unsafe { ptr::read_volatile(field) };
         Span {
             data,
-            bytes: described.data_bytes as usize,
-            prefix: described.prefix_bytes as usize,
-            number: described.number,
-            read_only: described.read_only != 0,
+            bytes: read(&described.data_bytes),
+            prefix: read(&described.prefix_bytes),
+            number: read(&described.number),
+            read_only: read(&described.read_only),
         }
+    }
+    pub fn is_read_only(&self) -> bool {
+        self.read_only != 0
+    }
+    pub fn bytes(&self) -> usize {
+        self.bytes as usize
     }
     fn prefix_start(&self) -> *mut u8 {
         // Inside the mapping: prefix_bytes lie before each data start.
-        unsafe { self.data.as_ptr().sub(self.prefix) }
+        unsafe { self.data.as_ptr().sub(self.prefix as usize) }
     }
 
     /// The first `bytes` of the data.
@@ -39,25 +49,30 @@ impl Span {
     /// # Safety
     /// For as long as 'a the buffer is mapped, and nothing in this process writes to it.
     pub unsafe fn data<'a>(&self, bytes: usize) -> &'a [u8] {
-        unsafe { slice::from_raw_parts(self.data.as_ptr(), bytes.min(self.bytes)) }
+        unsafe { slice::from_raw_parts(self.data.as_ptr(), bytes.min(self.bytes())) }
     }
     /// # Safety
     /// As for `data`; also that nothing else in this process reads it, and that it is not
     /// read-only.
     pub unsafe fn data_mut<'a>(&self, bytes: usize) -> &'a mut [u8] {
-        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), bytes.min(self.bytes)) }
+        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), bytes.min(self.bytes())) }
     }
     /// # Safety
     /// As for `data_mut`; the data is not touched. A read-only set has no prefix zone.
     pub unsafe fn prefix_mut<'a>(&self) -> &'a mut [u8] {
-        unsafe { slice::from_raw_parts_mut(self.prefix_start(), self.prefix) }
+        unsafe { slice::from_raw_parts_mut(self.prefix_start(), self.prefix as usize) }
     }
     /// Prefix and data as one.
     ///
     /// # Safety
     /// As for `data`.
     pub unsafe fn whole<'a>(&self, bytes: usize) -> &'a [u8] {
-        unsafe { slice::from_raw_parts(self.prefix_start(), self.prefix + bytes.min(self.bytes)) }
+        unsafe {
+            slice::from_raw_parts(
+                self.prefix_start(),
+                self.prefix as usize + bytes.min(self.bytes()),
+            )
+        }
     }
 }
 
@@ -70,12 +85,14 @@ impl Lent {
         Lent((0..sys::VDSET_BUFFERS_MAX).map(|_| AtomicBool::new(false)).collect())
     }
     /// Whether the buffer was free, and now is not. The owner before is done with it.
+    #[inline]
     pub fn take(&self, number: u32) -> bool {
         match self.0.get(number as usize) {
             Some(flag) => !flag.swap(true, Ordering::Acquire),
             None => false,
         }
     }
+    #[inline]
     pub fn give_back(&self, number: u32) {
         self.0[number as usize].store(false, Ordering::Release);
     }
@@ -96,7 +113,7 @@ unsafe impl Sync for Buffer<'_> {}
 impl Buffer<'_> {
     /// How large it could be: the size of its class.
     pub fn capacity(&self) -> usize {
-        self.span.bytes
+        self.span.bytes()
     }
 }
 
@@ -118,6 +135,6 @@ impl Drop for Buffer<'_> {
 }
 impl fmt::Debug for Buffer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Buffer({} of {} bytes)", self.bytes, self.span.bytes)
+        write!(f, "Buffer({} of {} bytes)", self.bytes, self.span.bytes())
     }
 }

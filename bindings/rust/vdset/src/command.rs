@@ -45,7 +45,7 @@ impl<'set> Fetched<'set> {
     }
     /// Of the data; the library has judged the size, and here it cannot exceed the buffer either.
     fn bytes(&self) -> usize {
-        self.span.as_ref().map_or(0, |span| span.bytes.min(self.size.max(0) as usize))
+        self.span.as_ref().map_or(0, |span| span.bytes().min(self.size.max(0) as usize))
     }
     fn handle(&self) -> Result<BufferHandle<'set>> {
         match &self.span {
@@ -134,7 +134,9 @@ impl<'set> Command<'set> {
         }
         match (fetched.code, fetched.span) {
             (CommandCode::WRITE, Some(_)) => Ok(Command::Write(Write(fetched))),
-            (CommandCode::READ, Some(span)) if !span.read_only => Ok(Command::Read(Read(fetched))),
+            (CommandCode::READ, Some(span)) if !span.is_read_only() => {
+                Ok(Command::Read(Read(fetched)))
+            }
             (CommandCode::READ | CommandCode::WRITE, _) => Err(Error::here(
                 sys::VDSET_E_NOTSUPPORTED,
                 "a Read, and the buffers are read-only here; it was refused",

@@ -80,7 +80,7 @@ impl<'set> BufferHandle<'set> {
     /// ([`SetOptions::data_read_only`](crate::SetOptions::data_read_only)).
     pub fn map_mut(&self) -> Result<MappedMut<'set>> {
         let mapped = self.map()?;
-        if mapped.span.read_only {
+        if mapped.span.is_read_only() {
             return Err(Error::here(
                 sys::VDSET_E_NOTSUPPORTED,
                 "the buffers of this set are read-only for its clients",
@@ -128,7 +128,7 @@ unsafe impl Sync for Mapped<'_> {}
 impl Deref for Mapped<'_> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        unsafe { self.span.data(self.span.bytes) }
+        unsafe { self.span.data(self.span.bytes()) }
     }
 }
 impl Drop for Mapped<'_> {
@@ -144,16 +144,16 @@ impl Deref for MappedMut<'_> {
 }
 impl DerefMut for MappedMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        unsafe { self.0.span.data_mut(self.0.span.bytes) }
+        unsafe { self.0.span.data_mut(self.0.span.bytes()) }
     }
 }
 impl fmt::Debug for Mapped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mapped({} bytes)", self.span.bytes)
+        write!(f, "Mapped({} bytes)", self.span.bytes())
     }
 }
 impl fmt::Debug for MappedMut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MappedMut({} bytes)", self.0.span.bytes)
+        write!(f, "MappedMut({} bytes)", self.0.span.bytes())
     }
 }

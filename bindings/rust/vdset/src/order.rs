@@ -208,7 +208,7 @@ impl<'srv> Order<'srv> {
         let hub = self.hub;
         let bytes = self.flight().raw.size.max(0) as usize;
         let span = self.flight_mut().span.take();
-        span.map(|span| Buffer { hub, span, bytes: bytes.min(span.bytes) })
+        span.map(|span| Buffer { hub, span, bytes: bytes.min(span.bytes()) })
     }
 
     /// Makes the flight ready for the library; whether it calls back.

@@ -149,7 +149,7 @@ impl Server {
             sys::vdset_server_describe_buffer(self.raw(), data.as_ptr().cast(), &mut described)
         })?;
         let span = Span::new(data, &described);
-        Ok(Buffer { hub: self.hub(), span, bytes: span.bytes.min(bytes as usize) })
+        Ok(Buffer { hub: self.hub(), span, bytes: span.bytes().min(bytes as usize) })
     }
 
     /// VDI's MapBufferHandle in the server's process. The bytes are a [`Buffer`]'s, an order's that

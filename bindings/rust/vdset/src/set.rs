@@ -118,6 +118,7 @@ impl Set {
     }
 
     /// The buffer whose data starts there.
+    #[inline(always)]
     pub(crate) fn describe(&self, data: NonNull<u8>) -> Result<Span> {
         let mut out = sys::vdset_buffer {
             struct_bytes: size_of::<sys::vdset_buffer>() as u32,
