@@ -46,7 +46,8 @@ PAGES = [
     Page("vdset_descriptor", "wait for a set, a device or a server in an event loop",
          r"vdset_(set|device|server)_(get_descriptor|arm)", "", (), ("Pollable descriptors",)),
     Page("vdset_handle", "pass buffers between processes by number",
-         r"vdset_(set|server)_(get_buffer|map_buffer|explain)_?handle"),
+         r"vdset_(set|server)_(get_buffer|map_buffer|explain)_?handle"
+         r"|vdset_(set|server)_describe_buffer", "", ("vdset_buffer",)),
     Page("vdset_abort", "end a set, and learn who ended it",
          r"vdset_(set|server)_(signal_abort|get_abort_reason)", r"CALL_.*",
          ("vdset_abort_reason",)),
