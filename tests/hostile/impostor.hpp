@@ -114,6 +114,7 @@ class Server : public Caller {
     parts.kind = MessageKind::parts;
     parts.a = me;
     parts.b = 1;
+    std::memcpy(parts.uuid, g.uuid, sizeof parts.uuid);
     const int descriptors[] = {s.descriptor, w.descriptor, pair[1]};
     return send_message(socket, parts, descriptors);
   }

@@ -59,9 +59,9 @@ TEST_CASE("parts are taken when they are of the set that the message speaks of")
     CHECK(attach_with([i](Message& m) { m.uuid[i] ^= 1; }) == VDSET_E_UNEXPECTED);
 }
 
-TEST_CASE("nobody is given the server's place, nor one beyond the table") {
-  for (std::uint32_t me : {0u, 255u, 256u, ~0u})
+TEST_CASE("a secondary is given no place of the server or the primary, nor one beyond the table") {
+  for (std::uint32_t me : {0u, 1u, 255u, 256u, ~0u})
     CHECK(attach_with([](Message&) {}, me) == VDSET_E_UNEXPECTED);
-  for (std::uint32_t me : {1u, 2u, 254u})
+  for (std::uint32_t me : {2u, 3u, 254u})
     CHECK(attach_with([](Message&) {}, me) == VDSET_OK);
 }
