@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for source in abi/*.cpp abi/port/posix/*.cpp; do
   # shellcheck disable=SC2086 # Flags are words.
-  $CXX ${CXXFLAGS-} $flags -Wno-invalid-offsetof -c "$source" -o "$work/$(basename "$source").o"
+  $CXX ${CXXFLAGS-} $flags -Wno-invalid-offsetof -c "$source" -o "$work/${source//\//_}.o"
 done
 ar rcs "$work/libvdset.a" "$work"/*.o
 
