@@ -34,8 +34,8 @@ constexpr std::uint32_t command_count = 48;
 constexpr std::uint32_t buffer_bytes = 65536;
 constexpr std::uint32_t buffer_count = 8;
 constexpr unsigned watchdog_seconds = 30;  // Of a round that takes a tenth of one.
-constexpr int lane_count = 4;  // A round waits more than it works.
-constexpr int violation = 3;   // Exit code of a role that saw what must not be.
+constexpr int lane_count = 4;              // A round waits more than it works.
+constexpr int violation = 3;               // Exit code of a role that saw what must not be.
 
 std::string place;
 
@@ -433,7 +433,7 @@ struct Progress {
 
 bool run_round(std::uint32_t number, std::uint64_t seed) {
   Dice dice(seed);
-  Round round{number, seed, static_cast<Damage>(number % static_cast<std::uint32_t>(Damage::count)),
+  Round round{number, seed, static_cast<Damage>(seed % static_cast<std::uint32_t>(Damage::count)),
               dice.below(3) == 0};
   const pid_t primary = start(run_primary, round);
   const pid_t server = start(run_server, round);
