@@ -1,9 +1,9 @@
-//! What the safe crate costs over the calls of `vdset.h`: the command round trip and the handle round
-//! trip, each the C way (the raw calls and nothing else) and the Rust way, in turns within the same
-//! second. Medians of the pairs' ratios are what counts. Times are shown, never asserted.
+//! What the safe crate costs over the calls of `vdset.h`: the command round trip and the handle
+//! round trip, each the C way (the raw calls and nothing else) and the Rust way, in turns within
+//! the same second. Medians of the pairs' ratios are what counts. Times are shown, never asserted.
 //!
-//! In one thread nobody waits: it is all work, so that the difference shows. Between two threads the
-//! way from core to core comes to it, as in use.
+//! In one thread nobody waits: it is all work, so that the difference shows. Between two threads
+//! the way from core to core comes to it, as in use.
 
 use std::ffi::CString;
 use std::hint::black_box;

@@ -1,7 +1,10 @@
 //! Where buffers lie, to whom they are lent in this process, and the buffers of a server.
 
 use crate::server::Hub;
+use crate::{Error, Result};
+use std::ffi::c_void;
 use std::fmt;
+use std::mem::size_of;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -22,7 +25,7 @@ pub(crate) struct Span {
 
 impl Span {
     #[inline(always)]
-    pub fn new(data: NonNull<u8>, described: &sys::vdset_buffer) -> Span {
+    fn new(data: NonNull<u8>, described: &sys::vdset_buffer) -> Span {
         // One by one, as they were written a moment ago: a wider load would wait for the stores.
         let read = |field: &u32| unsafe { ptr::read_volatile(field) };
         Span {
@@ -31,6 +34,24 @@ impl Span {
             prefix: read(&described.prefix_bytes),
             number: read(&described.number),
             read_only: read(&described.read_only),
+        }
+    }
+    /// The buffer whose data starts there, as a call describes it.
+    #[inline(always)]
+    pub fn ask(
+        data: NonNull<u8>,
+        call: impl FnOnce(*const c_void, *mut sys::vdset_buffer) -> i32,
+    ) -> Result<Span> {
+        let mut out = sys::vdset_buffer {
+            struct_bytes: size_of::<sys::vdset_buffer>() as u32,
+            number: 0,
+            data_bytes: 0,
+            prefix_bytes: 0,
+            read_only: 0,
+        };
+        match call(data.as_ptr().cast(), &mut out) {
+            sys::VDSET_OK => Ok(Span::new(data, &out)),
+            code => Err(Error::last(code)),
         }
     }
     pub fn is_read_only(&self) -> bool {

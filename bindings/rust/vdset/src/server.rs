@@ -10,7 +10,6 @@ use crate::{
     AbortReason, Completion, Config, Error, JoinOptions, Order, Result, SendError, ServerConfig,
 };
 use std::fmt;
-use std::mem::size_of;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 use vdset_sys as sys;
@@ -138,17 +137,9 @@ impl Server {
             sys::vdset_server_allocate_buffer(self.raw(), bytes, alignment, &mut data)
         })?;
         let data = NonNull::new(data).expect("a buffer that was allocated").cast::<u8>();
-        let mut described = sys::vdset_buffer {
-            struct_bytes: size_of::<sys::vdset_buffer>() as u32,
-            number: 0,
-            data_bytes: 0,
-            prefix_bytes: 0,
-            read_only: 0,
-        };
-        check(unsafe {
-            sys::vdset_server_describe_buffer(self.raw(), data.as_ptr().cast(), &mut described)
+        let span = Span::ask(data, |data, out| unsafe {
+            sys::vdset_server_describe_buffer(self.raw(), data, out)
         })?;
-        let span = Span::new(data, &described);
         Ok(Buffer { hub: self.hub(), span, bytes: span.bytes().min(bytes as usize) })
     }
 

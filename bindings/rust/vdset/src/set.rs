@@ -5,9 +5,9 @@ use crate::config::nanoseconds;
 use crate::error::check;
 use crate::numbers::c_text;
 use crate::poll::{Armed, Pollable};
-use crate::{AbortReason, BufferHandle, Config, Device, Error, JoinOptions, Result, SetOptions};
+use crate::{AbortReason, BufferHandle, Config, Device, JoinOptions, Result, SetOptions};
 use std::fmt;
-use std::mem::{self, size_of};
+use std::mem;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 use vdset_sys as sys;
@@ -95,7 +95,8 @@ impl Set {
         check(unsafe { sys::vdset_set_signal_abort(self.raw.as_ptr(), code, text.as_ptr()) })
     }
 
-    /// Who aborted the set, and why. [`Error::Protocol`]: it is not aborted.
+    /// Who aborted the set, and why. [`Error::Protocol`](crate::Error::Protocol): it is not
+    /// aborted.
     pub fn abort_reason(&self) -> Result<AbortReason> {
         AbortReason::ask(|out| unsafe { sys::vdset_set_get_abort_reason(self.raw.as_ptr(), out) })
     }
@@ -108,7 +109,8 @@ impl Set {
         })
     }
 
-    /// VDI's Close. Always closes; [`Error::Open`]: a device had not yet told CLOSE.
+    /// VDI's Close. Always closes; [`Error::Open`](crate::Error::Open): a device had not yet told
+    /// CLOSE.
     pub fn close(self) -> Result<()> {
         let raw = self.raw;
         // Frees what Drop would, but for the set itself.
@@ -120,19 +122,9 @@ impl Set {
     /// The buffer whose data starts there.
     #[inline(always)]
     pub(crate) fn describe(&self, data: NonNull<u8>) -> Result<Span> {
-        let mut out = sys::vdset_buffer {
-            struct_bytes: size_of::<sys::vdset_buffer>() as u32,
-            number: 0,
-            data_bytes: 0,
-            prefix_bytes: 0,
-            read_only: 0,
-        };
-        match unsafe {
-            sys::vdset_set_describe_buffer(self.raw.as_ptr(), data.as_ptr().cast(), &mut out)
-        } {
-            sys::VDSET_OK => Ok(Span::new(data, &out)),
-            code => Err(Error::last(code)),
-        }
+        Span::ask(data, |data, out| unsafe {
+            sys::vdset_set_describe_buffer(self.raw.as_ptr(), data, out)
+        })
     }
 }
 
