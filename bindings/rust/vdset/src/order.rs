@@ -44,18 +44,25 @@ impl Flight {
     }
 }
 
-/// All flights of a server, and those that nobody has an order for.
-pub(crate) struct Shelf(Mutex<(Vec<NonNull<Flight>>, Vec<NonNull<Flight>>)>);
+/// The flights of a server.
+#[derive(Default)]
+struct Flights {
+    all: Vec<NonNull<Flight>>,
+    /// Those that nobody has an order for.
+    idle: Vec<NonNull<Flight>>,
+}
+
+pub(crate) struct Shelf(Mutex<Flights>);
 
 impl Shelf {
     pub fn new() -> Shelf {
-        Shelf(Mutex::new((Vec::new(), Vec::new())))
+        Shelf(Mutex::default())
     }
 
     fn take(&self, hub: &Hub) -> NonNull<Flight> {
         // Nothing in here panics half way; what a panic elsewhere left is whole.
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = shelf.1.pop() {
+        if let Some(flight) = shelf.idle.pop() {
             return flight;
         }
         let flight = NonNull::from(Box::leak(Box::new(Flight {
@@ -80,12 +87,12 @@ impl Shelf {
             handler: None,
             tag: 0,
         })));
-        shelf.0.push(flight);
+        shelf.all.push(flight);
         flight
     }
 
     fn put(&self, flight: NonNull<Flight>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(flight);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).idle.push(flight);
     }
 }
 
@@ -93,7 +100,7 @@ impl Drop for Shelf {
     fn drop(&mut self) {
         // The server is closed: nobody has an order any more, nor the library a command.
         let shelf = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for flight in shelf.0.drain(..) {
+        for flight in shelf.all.drain(..) {
             drop(unsafe { Box::from_raw(flight.as_ptr()) });
         }
     }
