@@ -90,7 +90,9 @@ unsafe extern "C" fn write_log(level: u32, text: *const sys::c_char, context: *m
         let text = CStr::from_ptr(text).to_string_lossy();
         (*context.cast::<Log>())(level, &text);
     }));
-    std::mem::forget(result); // Dropping what a panic carries could panic again.
+    if let Err(panic) = result {
+        crate::order::discard_panic(panic);
+    }
 }
 
 /// Sets the log of this process, for all lines up to a level. It is called from any thread, one

@@ -316,12 +316,18 @@ unsafe extern "C" fn completed(_: *mut sys::vdset_command, context: *mut c_void)
     }));
     if let Err(panic) = panic {
         hub.abort(sys::VDSET_E_UNEXPECTED, b"a completion function panicked\0".as_ptr().cast());
-        // Only one can go on; dropping a second could panic again.
+        // Only one can go on.
         let panic = mem::ManuallyDrop::new(panic);
         let _ = PANIC.try_with(|place| {
-            mem::forget(place.replace(Some(mem::ManuallyDrop::into_inner(panic))));
+            let second = place.replace(Some(mem::ManuallyDrop::into_inner(panic)));
+            second.map(discard_panic)
         });
     }
+}
+
+/// Ends a panic; also one that starts when the first one's payload is dropped.
+pub(crate) fn discard_panic(panic: Box<dyn Any + Send>) {
+    mem::forget(catch_unwind(AssertUnwindSafe(|| drop(panic))));
 }
 
 fn take_panic() -> Option<Box<dyn Any + Send>> {
@@ -335,11 +341,13 @@ pub(crate) fn resume_panic() {
         if !thread::panicking() {
             resume_unwind(panic);
         }
-        mem::forget(panic);
+        discard_panic(panic);
     }
 }
 
 /// Where no panic may start.
 pub(crate) fn forget_panic() {
-    mem::forget(take_panic());
+    if let Some(panic) = take_panic() {
+        discard_panic(panic);
+    }
 }
