@@ -1,0 +1,3 @@
+module vdset
+
+go 1.19
