@@ -17,6 +17,7 @@ from tidy_source import blank_comments, functions_of
 CODE = (".hpp", ".cpp", ".h", ".c")
 SCRIPTS = (".py", ".sh")
 RUST = (".rs",)
+GO = (".go",)  # gofmt sees to the ends of its lines, and indents with tabs.
 SHELL = ("dev", ".ci/run")
 PUBLIC_HEADER = "abi/include/vdset.h"
 LEDGER = "docs/memory-model.md"
@@ -143,7 +144,7 @@ def nothing_unfinished(tree):
 
 
 def line_lengths(tree):
-    for name in [*tree.named(CODE + RUST + (".md",)), *tree.scripts()]:
+    for name in [*tree.named(CODE + RUST + GO + (".md",)), *tree.scripts()]:
         is_text = name == PUBLIC_HEADER or name.endswith(".md")
         limit = TEXT_COLUMNS if is_text else LINE_COLUMNS
         long = [(number, len(line))
@@ -155,7 +156,7 @@ def line_lengths(tree):
 
 
 def file_lengths(tree):
-    for name in tree.named(CODE + SCRIPTS + RUST):
+    for name in tree.named(CODE + SCRIPTS + RUST + GO):
         limit = FILE_LINES.get(name.split("/")[0], FILE_LINES_ELSEWHERE)
         count = tree.text[name].count("\n")
         tree.check("file-length", count <= limit, name, f"{count} lines",
