@@ -138,6 +138,8 @@ int make_parts(vdset_server& server) {
   int error = port::memory_map(server.s_descriptor, g.s_bytes(), true, server.s);
   if (error == 0) {
     const port::Locked guard(library::lock());
+    // Before the library thread finds the place: a primary that ends now is delisted there.
+    server.part = core::server_part(server.s.span(), g);
     // Mapped a second time while it may still be mapped writable: the alive words of the
     // participants.
     error = server.alive_place = port::alive_map(server.s_descriptor, g.alive_offset());
@@ -150,7 +152,6 @@ int make_parts(vdset_server& server) {
   error = port::memory_map(server.w_descriptor, g.w_bytes(), true, server.w);
   if (error == 0) error = port::memory_seal(server.w_descriptor, port::Seal::fixed_size);
   if (error != 0) return error;
-  server.part = core::server_part(server.s.span(), g);
   for (std::uint32_t i = 0; i < g.device_count; ++i) {
     vdset_server_device* const device = server.devices[i] = make_device(server, i);
     if (device == nullptr) return -ENOMEM;
@@ -207,6 +208,9 @@ std::int32_t publish_parts(vdset_server& server) {
   int pair[2] = {-1, -1};
   int error = port::socket_make_pair(pair);
   const port::Locked guard(library::lock());
+  // The primary may have ended meanwhile; then nobody would close its end.
+  if (error == 0 && primary.state == core::ParticipantState::free) error = -EPIPE;
+  if (error < 0) port::close_descriptor(pair[0]);
   if (error == 0) {
     primary.request_socket = pair[0];
     port::refuse_descriptors(pair[0], true);
@@ -405,14 +409,14 @@ void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t partic
                   const char* text, std::int32_t code) {
   core::Role role = core::Role::server;
   std::uint32_t pid = port::own_pid();
-  if (participant != core::server_index && participant < core::participants_max &&
-      server.wake != nullptr) {
+  if (participant == core::primary_index) {
+    role = core::Role::primary;  // Its row in S may not be written yet.
+    pid = server.primary_pid;
+  } else if (participant != core::server_index && participant < core::participants_max &&
+             server.wake != nullptr) {
     const auto who = core::read_participant(atomics, server.part.participants[participant]);
     role = who.role;
     pid = who.pid;
-  } else if (participant == core::primary_index) {
-    role = core::Role::primary;
-    pid = server.primary_pid;
   }
   {
     const port::Locked guard(server.state_lock);
@@ -562,6 +566,7 @@ int32_t vdset_server_begin_configuration(vdset_server* server,
   result = publish_parts(*server);
   if (result != VDSET_OK) {
     read_news(*server, core::primary_index);
+    if (server->aborted.load()) return fail_aborted(*server);
     abort_server(*server, VDSET_CALL_NONE, core::server_index, "the parts could not be passed",
                  result);
     return result;

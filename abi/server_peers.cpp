@@ -148,23 +148,30 @@ void handle_abort(vdset_server& server, std::uint32_t i, const Message& message)
 
 constexpr const char* closed_early = "the primary client closed the set before its end";
 
-/// What a participant did before it died counts before its death: its words on an abort, its
-/// goodbye, its abort request.
-void hear_out(vdset_server& server, std::uint32_t i) {
+/// What a participant has said and nobody has read: its words on an abort, its goodbye.
+void hear_words(vdset_server& server, std::uint32_t i) {
   const Peer& peer = server.peers[i];
   Message message;
-  Descriptors descriptors;
   // Bounded: what one socket can hold.
   for (int n = 0; n < 64 && peer.socket >= 0; ++n) {
-    if (receive_message(peer.socket, message, descriptors) != 0) break;
+    if (receive_message(peer.socket, message) != 0) break;
     if (message.kind == MessageKind::abort) handle_abort(server, i, message);
     if (message.kind == MessageKind::leave && peer.role == core::Role::primary)
       abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
   }
-  if (server.wake == nullptr) return;
+}
+
+/// What was done before a participant died counts before its death: its words, and an abort that
+/// anybody has asked for.
+void hear_out(vdset_server& server, std::uint32_t i) {
+  hear_words(server, i);
+  if (server.wake == nullptr || server.aborted.load()) return;
   const std::uint32_t requested = core::abort_requested(atomics, *server.wake);
+  if (requested == 0) return;
   const auto word = core::AbortWord::unpack(requested);
-  if (requested != 0) abort_server(server, word.reason, word.participant, "SignalAbort", 0);
+  // The words of whoever asked were sent before the word was stored.
+  if (word.participant < core::participants_max) hear_words(server, word.participant);
+  abort_server(server, known_call(word.reason), word.participant, "SignalAbort", 0);
 }
 
 /// The process is gone, by the kernel's word.
@@ -192,6 +199,7 @@ void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
   if (polite && primary) abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
   if (polite ? is_dead_process(peer) : library::is_dead_after_hangup(peer.pidfd))
     return lose_dead(server, i);
+  if (primary) hear_out(server, i);
   close_sockets(peer);
   say(polite ? VDSET_LOG_INFO : VDSET_LOG_WARNING, "set %s: participant %u, process %u, left",
       server.name.text, i, peer.pid);
@@ -317,6 +325,14 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   handle_question(server, i, socket, message);
 }
 
+/// What a participant has said and nobody has read. Bounded: what one socket can hold.
+void hear(vdset_server& server, std::uint32_t participant) {
+  if (participant == core::server_index || participant >= core::participants_max) return;
+  Peer& peer = server.peers[participant];
+  for (int i = 0; i < 64 && peer.socket >= 0 && port::wait_readable(peer.socket, 0) == 1; ++i)
+    read_peer(server, participant, false);
+}
+
 // ---- Hellos
 
 std::uint32_t free_participant(const vdset_server& server) {
@@ -380,11 +396,7 @@ void admit_to_server(Role& role, const Visitor& visitor) {
 
 void read_news(vdset_server& server, std::uint32_t participant) {
   const port::Locked guard(library::lock());
-  if (participant == core::server_index || participant >= core::participants_max) return;
-  Peer& peer = server.peers[participant];
-  // Bounded: what one socket can hold.
-  for (int i = 0; i < 64 && peer.socket >= 0 && port::wait_readable(peer.socket, 0) == 1; ++i)
-    read_peer(server, participant, false);
+  hear(server, participant);
 }
 
 int make_client_part(const vdset_server& server, port::Mapping& c, int& descriptor) {
@@ -413,7 +425,7 @@ int open_reception(vdset_server& server) {
 void close_peers(vdset_server& server) {
   for (std::uint32_t i = core::primary_index; i < core::participants_max; ++i) {
     if (server.peers[i].state != ParticipantState::free) forget_peer(server, i);
-    port::close_descriptor(server.peers[i].socket);  // Of an Open that failed half way.
+    close_sockets(server.peers[i]);  // Of an Open that failed half way.
     port::close_descriptor(server.peers[i].pidfd);
   }
 }
