@@ -97,8 +97,9 @@ enum class How : std::uint32_t {
   access,  // Killed at the K-th access of shared memory.
   stop,    // Stopped there by SIGSTOP, and goes on when the others can do no more.
   call,    // Killed at the entry of the K-th system call, by its tracer.
+  hold,    // Held there by its tracer until the server (of a server: the primary) is killed.
   fault    // FAULT fails at its K-th use.
 };
-inline constexpr const char* how_names[] = {"live", "access", "stop", "call", "fault"};
+inline constexpr const char* how_names[] = {"live", "access", "stop", "call", "hold", "fault"};
 
 }  // namespace vdset::crash

@@ -159,7 +159,7 @@ int run_role(int count, char** words) {
   if ((how == How::access || how == How::stop) && count >= 8)
     atomics.count_only(site_named(words[7]));
   if (how == How::fault && count >= 10) arm_fault(words + 7, static_cast<std::uint32_t>(k));
-  if (how == How::call) {
+  if (how == How::call || how == How::hold) {
     ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
     raise(SIGSTOP);  // The tracer counts from here.
   }

@@ -189,6 +189,17 @@ void Runner::kill_victim(std::uint64_t site) {
   kill(at(spec_->victim).pid, SIGKILL);
 }
 
+/// One thread of the victim stands at a system call, and the process it deals with is killed.
+void Runner::hold(pid_t thread, std::uint64_t call) {
+  RoleBook& log = book_->of(spec_->victim);
+  log.killed_phase = log.phase.load();
+  log.killed_site = static_cast<std::uint32_t>(call);
+  held_ = thread;
+  const Process& other = at(spec_->victim == Who::server ? Who::primary : Who::server);
+  ++book_->dying;
+  if (other.started && !other.ended) kill(other.pid, SIGKILL);
+}
+
 /// A thread of the traced victim stands: at a system call, at its birth, or for a signal.
 void Runner::note_stop(pid_t thread, int status) {
   const int signal = WSTOPSIG(status);
@@ -203,7 +214,7 @@ void Runner::note_stop(pid_t thread, int status) {
     __ptrace_syscall_info info{};
     ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof info, &info);
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY && ++calls_ == spec_->k)
-      return kill_victim(info.entry.nr);
+      return spec_->how == How::hold ? hold(thread, info.entry.nr) : kill_victim(info.entry.nr);
   }
   const bool own = signal == call_stop || signal == SIGTRAP || signal == SIGSTOP;
   ptrace(PTRACE_SYSCALL, thread, nullptr, own ? 0 : signal);
@@ -221,7 +232,7 @@ void Runner::reap() {
       continue;
     }
     for (Process& process : processes_)
-      if (process.started && process.pid == pid) {
+      if (process.started && !process.ended && process.pid == pid) {
         process.ended = true;
         process.status = status;
       }
@@ -285,17 +296,23 @@ void Runner::check_after() {
   if (!names_in(directory_).empty()) complain("nodes are left by the next set");
 }
 
-/// A stopped process goes on after a moment in which the others may do what they can.
-void Runner::proceed(const Spec& spec) {
-  constexpr double moment = 0.004;
-  const double until = now() + moment;
+void Runner::let_others_act(double seconds) {
+  const double until = now() + seconds;
   while (!all_ended() && wait_for_news(until)) {
     reap();
     start_what_is_due();
   }
-  stopped_ = false;
+}
+
+/// A process that stands goes on after a moment in which the others may do what they can.
+void Runner::proceed(const Spec& spec) {
+  constexpr double moment = 0.004;
+  let_others_act(moment);
   outcome_.reached = true;
-  kill(at(spec.victim).pid, SIGCONT);
+  if (stopped_) kill(at(spec.victim).pid, SIGCONT);
+  if (held_ != 0) ptrace(PTRACE_SYSCALL, held_, nullptr, nullptr);
+  stopped_ = false;
+  held_ = 0;
 }
 
 Outcome Runner::run(const Spec& spec) {
@@ -303,6 +320,7 @@ Outcome Runner::run(const Spec& spec) {
   outcome_ = {};
   calls_ = 0;
   traced_ = stopped_ = false;
+  held_ = 0;
   std::memset(static_cast<void*>(book_), 0, sizeof(Book));
   book_->plan = plays()[spec.play].plan;
   for (Process& process : processes_)
@@ -317,7 +335,7 @@ Outcome Runner::run(const Spec& spec) {
     }
     reap();
     start_what_is_due();
-    if (stopped_) proceed(spec);
+    if (stopped_ || held_ != 0) proceed(spec);
   }
   outcome_.seconds = now() - begin;
   RoleBook& log = book_->of(spec.victim);

@@ -65,6 +65,8 @@ class Runner {
   bool was_killed(Who who) const;
   bool was_lost(Who who) const;
   void proceed(const Spec& spec);
+  void let_others_act(double seconds);
+  void hold(pid_t thread, std::uint64_t call);
   void reap();
   void note_stop(pid_t thread, int status);
   void kill_victim(std::uint64_t site);
@@ -88,6 +90,7 @@ class Runner {
   std::uint64_t calls_ = 0;
   bool traced_ = false;
   bool stopped_ = false;
+  pid_t held_ = 0;  // A thread of the victim that its tracer lets stand.
   Outcome outcome_;
 };
 

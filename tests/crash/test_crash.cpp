@@ -109,6 +109,8 @@ std::vector<Sweep> all_sweeps() {
   }
   for (std::uint32_t i = 0; i < 3; ++i)
     add(abort_by_server + i, three[i], How::call, 0, 1);
+  for (const Who who : three)
+    add(backup, who, How::hold, 3, 3);
   add(backup, Who::server, How::stop, 64, 12);
   add(polled, Who::server, How::stop, 64, 4);
   // What a stride may miss: the repair, and the words of an abort.
@@ -188,7 +190,8 @@ bool is_whole(const Sweep& sweep, const Tally& tally) {
   constexpr std::uint64_t calls_min = 40;
   if (plays()[sweep.play].plan.aborter != Who::count)  // How much is done before varies.
     return tally.last >= (sweep.how == How::call ? calls_min : tally.at_work.load());
-  const std::uint64_t all = sweep.how == How::call ? calls_min : tally.accesses.load();
+  const bool by_call = sweep.how == How::call || sweep.how == How::hold;
+  const std::uint64_t all = by_call ? calls_min : tally.accesses.load();
   return all > 0 && tally.last * 10 >= all * 7;
 }
 
