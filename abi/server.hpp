@@ -96,7 +96,6 @@ struct vdset_server {
   vdset::Reception reception;
   int listener;
   bool abort_sent;
-  bool hearing;  // Somebody reads what a participant has left unread.
 
   // The agent.
   std::atomic<bool> agent_running;

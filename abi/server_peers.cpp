@@ -325,16 +325,12 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   handle_question(server, i, socket, message);
 }
 
-/// What a participant has said and nobody has read. Bounded: what one socket can hold. Not within
-/// itself: behind the last word may come the hang-up, whose end asks for the words again.
+/// What a participant has said and nobody has read. Bounded: what one socket can hold.
 void hear(vdset_server& server, std::uint32_t participant) {
   if (participant == core::server_index || participant >= core::participants_max) return;
-  if (server.hearing) return;
-  server.hearing = true;
   Peer& peer = server.peers[participant];
   for (int i = 0; i < 64 && peer.socket >= 0 && port::wait_readable(peer.socket, 0) == 1; ++i)
     read_peer(server, participant, false);
-  server.hearing = false;
 }
 
 // ---- Hellos
