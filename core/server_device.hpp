@@ -63,7 +63,7 @@ class ServerDevice {
         held_ = cookie;
         return Sent::held;
       }
-      post_clear_error(a, cookie);
+      post_clear_error(a, cookie, opcode_opens_gate);
       return Sent::queued;
     }
     if (!ring_.can_post()) return Sent::queue_full;
@@ -113,7 +113,7 @@ class ServerDevice {
         case Swept::queued:
           // In IO-ERROR nobody could fetch it. Only a consumer that took its own TAKEN back leaves
           // this behind.
-          failed |= phase_ == DevicePhase::io_error && ring_.opcode(line) != opcode_clear_error;
+          failed |= phase_ == DevicePhase::io_error && ring_.opcode(line) != opcode_opens_gate;
           break;
         case Swept::offered: break;
       }
@@ -147,15 +147,18 @@ class ServerDevice {
  private:
   void post_held(A& a, FinishedList& out) {
     if (held_ == nullptr || ring_.outstanding_count() > 0) return;
-    post_clear_error(a, held_);
+    // One that waited for another ClearError comes in ACTIVE: an ordinary command, behind which
+    // others are sent.
+    post_clear_error(a, held_,
+                     phase_ == DevicePhase::active ? opcode_clear_error : opcode_opens_gate);
     held_ = nullptr;
     out.ring_device = true;
   }
 
   /// Only with nothing outstanding: the client holds no other command.
-  void post_clear_error(A& a, void* cookie) {
+  void post_clear_error(A& a, void* cookie, std::uint32_t opcode) {
     Expects(ring_.outstanding_count() == 0);
-    cookies_[ring_.post(a, {opcode_opens_gate, 0, 0, 0})] = cookie;
+    cookies_[ring_.post(a, {opcode, 0, 0, 0})] = cookie;
   }
 
   /// Takes note of one command if it is final. True: it ended with an error.

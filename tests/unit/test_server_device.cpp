@@ -254,6 +254,32 @@ TEST_CASE("8.3 step 5 also for a ClearError that was sent before the server knew
   CHECK(r.device.phase() == DevicePhase::active);
 }
 
+TEST_CASE("8.3: a ClearError that waited for another one is sent in ACTIVE, and clears nothing") {
+  Rig r;
+  r.send(0);
+  REQUIRE(r.fetch());
+  r.complete(0, 30);
+  r.poll();
+  REQUIRE(r.send_clear_error(1) == Sent::queued);
+  REQUIRE(r.send_clear_error(2) == Sent::held);
+  REQUIRE(r.fetch());
+  r.complete(0, 0);
+  r.poll();
+  REQUIRE(r.device.phase() == DevicePhase::active);
+  for (std::uint32_t n : {3u, 4u})
+    REQUIRE(r.send(n) == Sent::queued);
+  REQUIRE(r.fetch());
+  REQUIRE(r.fetch());
+  CHECK(r.held[0].command.opcode == opcode_clear_error);
+  r.complete(1, 30);
+  r.complete(0, 0);
+  CHECK_FALSE(r.fetch());  // Command 4, ahead of the recall.
+  r.poll();
+  CHECK(r.device.phase() == DevicePhase::io_error);
+  CHECK(r.ended(2, 0));
+  CHECK(r.ended(4, code_io_device));
+}
+
 TEST_CASE("a ClearError that was fetched before an error clears nothing of it") {
   for (const bool polled : {false, true}) {
     Rig r;
@@ -479,7 +505,26 @@ TEST_CASE(
     Consumer next = r.m.fresh_consumer(3, r.device.ring().first_outstanding());
     Taken out{};
     REQUIRE(next.take(r.m.a, out) == Take::got);
-    CHECK(command_code(out.command.opcode) == opcode_clear_error);
+    CHECK(out.command.opcode == opcode_opens_gate);
+  }
+}
+
+TEST_CASE("a ClearError fetched before the error and taken back passes the gate all the same") {
+  for (bool hand_over : {false, true}) {
+    Rig r;
+    REQUIRE(r.send_clear_error(0) == Sent::queued);
+    REQUIRE(r.send(1) == Sent::queued);
+    REQUIRE(r.fetch());
+    REQUIRE(r.fetch());
+    r.complete(1, 29);
+    r.poll();
+    r.m.word(0) = 0;  // As if it had never been fetched.
+    r.sweep(hand_over);
+    CHECK(r.is_open(0));
+    Consumer next = r.m.fresh_consumer(3, r.device.ring().first_outstanding());
+    Taken out{};
+    REQUIRE(next.take(r.m.a, out) == Take::got);
+    CHECK(out.command.opcode == opcode_opens_gate);
   }
 }
 
@@ -496,6 +541,20 @@ TEST_CASE("sweeping twice is sweeping once") {
   r.device.sweep(r.m.a, false, third.lines, third.header, again);
   CHECK(again.count == 0);
   CHECK(third.header.gate.value == gate_io_error);
+}
+
+TEST_CASE("sweeping leaves a queued ClearError in its place, however often") {
+  Rig r;
+  r.send(0);
+  REQUIRE(r.fetch());
+  r.complete(0, 30);
+  r.poll();
+  REQUIRE(r.send_clear_error(1) == Sent::queued);
+  const std::uint32_t place = r.device.ring().first_outstanding();
+  r.sweep(false);
+  CHECK(r.device.ring().first_outstanding() == place);
+  CHECK(r.device.ring().tail() == place + 1);
+  CHECK(r.device.outstanding_count() == 1);
 }
 
 TEST_CASE("a command that its leaving consumer finishes during the sweep is not done twice") {
