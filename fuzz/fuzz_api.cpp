@@ -27,6 +27,8 @@ enum class At { queued, fetched, done, final };
 struct Command {
   vdset_command call{};
   At at = At::queued;
+  bool is_permitted =
+      false;  // A ClearError sent in IO-ERROR: it alone passes the gate and opens it.
   bool* is_place_free = nullptr;  // Of its place in the ring; a ClearError may have two in turn.
   const vdset_command* copy = nullptr;  // The client's.
   std::int32_t code = 0, bytes = 0;     // What the callback must say.
@@ -143,6 +145,7 @@ bool has_room(const Model::Device& d) {
 
 void post(Model::Device& d, Command& c) {
   c.at = At::queued;
+  c.is_permitted = d.io_error;  // In which nothing but a ClearError is posted.
   d.ring.push_back(&c);
   d.places.push_back(false);
   c.is_place_free = &d.places.back();
@@ -166,10 +169,9 @@ void send(World& w, std::uint32_t device, Input& in) {
   Command& c = w.commands.back();
   c.call.struct_bytes = sizeof c.call;
   c.call.code = in.below(6);
-  // Between the client's error and the server's knowing of it a ClearError waits for nobody yet.
-  if (c.call.code == clear_error && d.gate && !d.io_error) return;
   if (c.call.code != clear_error) {  // Which has neither.
-    c.call.size = static_cast<std::int32_t>(in.below(200)) * 512 - 512 + (in.byte() == 0 ? 1 : 0);
+    c.call.size = static_cast<std::int32_t>(in.below(200)) * 512 - 512;
+    c.call.size += in.byte() == 0 ? 1 : 0;
     if (in.below(4) != 0) c.call.buffer = w.buffer(in);
   }
   const std::int32_t due = foretell_send(w, d, c.call);
@@ -221,7 +223,7 @@ void poll_device(World& w, Model::Device& d) {
     settle(w, c);
     if (c.code != 0)
       recall(w, d);
-    else if (c.call.code == clear_error)
+    else if (c.is_permitted)
       d.io_error = false;
   }
   if (d.held == nullptr || !d.ring.empty()) return;
@@ -266,7 +268,7 @@ void fetch(World& w, std::uint32_t device) {
       next = c;
       break;
     }
-  if (d.gate && next != nullptr && next->call.code != clear_error) next = nullptr;
+  if (d.gate && next != nullptr && !next->is_permitted) next = nullptr;
   const vdset_command* out = nullptr;
   const std::int32_t result = vdset_device_get_command(w.fetches[device], 0, &out);
   if (d.told || (next == nullptr && d.closed)) {
@@ -308,7 +310,7 @@ void complete(World& w, std::uint32_t device, Input& in) {
   c.bytes = static_cast<std::int32_t>(moves_data(c.call.code) ? std::min(bytes, most) : 0);
   if (code != 0)
     d.gate = true;
-  else if (c.call.code == clear_error)
+  else if (c.is_permitted)
     d.gate = false;
 }
 
