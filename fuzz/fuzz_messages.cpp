@@ -45,7 +45,7 @@ bool is_allowed(const std::uint8_t* bytes, std::size_t size, std::size_t descrip
   if (words[28] > 16) return false;  // uid_count
   std::size_t least = 0, most = 0;
   if (words[1] == 2) least = most = 1;
-  if (words[1] == 3) least = 2, most = 10;
+  if (words[1] == 3) least = most = 2;
   if (words[1] == 5) least = most = 3;
   if ((words[1] == 7 || words[1] == 9) && words[3] == 0) least = most = 1;
   return descriptors >= least && descriptors <= most;
@@ -65,7 +65,8 @@ int send_raw(int socket, std::uint8_t* bytes, std::size_t size, std::size_t desc
   return port::packet_send(socket, packet);
 }
 
-void judge_reader(std::uint8_t* bytes, std::size_t size, std::size_t descriptors) {
+/// `takes`: as a client reads; else as a server does, who takes none.
+void judge_reader(std::uint8_t* bytes, std::size_t size, std::size_t descriptors, bool takes) {
   const std::size_t before = open_count();
   int pair[2];
   VDSET_HOLDS(port::socket_make_pair(pair) == 0);
@@ -73,8 +74,10 @@ void judge_reader(std::uint8_t* bytes, std::size_t size, std::size_t descriptors
   {
     Message message;
     Descriptors received;
-    const int error = receive_message(pair[1], message, received);
-    VDSET_HOLDS((error == 0) == is_allowed(bytes, size, descriptors));
+    const int error =
+        takes ? receive_message(pair[1], message, received) : receive_message(pair[1], message);
+    VDSET_HOLDS((error == 0) ==
+                (is_allowed(bytes, size, descriptors) && (takes || descriptors == 0)));
     VDSET_HOLDS(received.count == (error == 0 ? descriptors : 0));
     if (error == 0) VDSET_HOLDS(std::memcmp(&message, bytes, size) == 0);
   }
@@ -121,7 +124,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     length = in.copy(bytes, sizeof bytes);
     if (length == 0) return 0;  // An empty packet cannot be told from a hang-up.
   }
-  judge_reader(bytes, length, descriptors);
+  judge_reader(bytes, length, descriptors, true);
+  judge_reader(bytes, length, descriptors, false);
   // A server's hello would get the listener and end the role of this primary: not that.
   std::uint32_t role;
   std::memcpy(&role, bytes + 16, sizeof role);
