@@ -61,8 +61,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::uint32_t i = 0; i < pools; ++i) {
     const std::uint32_t count = 1 + in.below(16);
     if (w.map.slot_total() + count > 1u << w.bits) break;
-    const PoolPlan plan = plan_pool(w.map.slot_total(), count, 512u << in.below(8),
-                                    512u << in.below(8), in.below(3) * 700, 4096);
+    // One by one: the order of arguments is each compiler's own.
+    const std::uint32_t data = 512u << in.below(8);
+    const std::uint32_t alignment = 512u << in.below(8);
+    const std::uint32_t prefix = in.below(3) * 700;
+    const PoolPlan plan = plan_pool(w.map.slot_total(), count, data, alignment, prefix, 4096);
     // Addresses that are never touched, wide apart.
     w.map.add(plan, reinterpret_cast<std::byte*>(std::uintptr_t{1} << (36 + i)));
   }

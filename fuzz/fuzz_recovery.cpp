@@ -16,7 +16,10 @@ void warm_up(DeviceRig& rig, Input& in) {
   for (std::uint32_t i = 0; i < steps; ++i) {
     const std::uint32_t choice = in.below(4);
     core::Taken taken{};
-    if (choice < 2) rig.send(1 + in.below(4), 512 * in.below(9));
+    if (choice < 2) {
+      const std::uint32_t opcode = 1 + in.below(4);  // Before the size, whatever the compiler.
+      rig.send(opcode, 512 * in.below(9));
+    }
     if (choice == 2) rig.poll();
     if (choice != 3 || honest.take(rig.a, taken) != core::Take::got) continue;
     const std::uint32_t code = in.byte() < 16 ? 29 : 0;
