@@ -9,12 +9,15 @@ namespace {
 constexpr std::size_t call_count = static_cast<std::size_t>(port::Call::count);
 
 /// In the order of port::Call.
-constexpr const char* names[] = {
-    "memfd_create", "ftruncate", "fallocate", "mmap", "seal", "get_seals", "futex_wait",
-    "futex_waitv", "futex_wake", "open", "mkdir", "lock", "socket", "bind", "chmod", "listen", "connect",
-    "accept", "socketpair", "sendmsg", "recvmsg", "peercred", "peerpidfd", "pidfd_open",
-    "epoll_create", "epoll_ctl", "epoll_wait", "eventfd", "thread_create", "robust_list",
-    "getrandom", "future_write_seal", "noexec_seal"};
+constexpr const char* names[] = {"memfd_create",  "ftruncate",   "fallocate",  "mmap",
+                                 "seal",          "get_seals",   "futex_wait", "futex_waitv",
+                                 "futex_wake",    "open",        "mkdir",      "lock",
+                                 "socket",        "bind",        "chmod",      "listen",
+                                 "connect",       "accept",      "socketpair", "sendmsg",
+                                 "recvmsg",       "peercred",    "peerpidfd",  "pidfd_open",
+                                 "epoll_create",  "epoll_ctl",   "epoll_wait", "eventfd",
+                                 "thread_create", "robust_list", "getrandom",  "future_write_seal",
+                                 "noexec_seal"};
 static_assert(sizeof names / sizeof *names == call_count, "one name for each port::Call");
 
 struct Counters {
