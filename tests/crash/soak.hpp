@@ -9,7 +9,7 @@ namespace vdset::soak {
 inline constexpr std::uint32_t lanes = 3;  // Device 0 is the primary's, the others secondaries'.
 inline constexpr std::uint32_t window = 8;
 inline constexpr std::uint32_t command_bytes = 4096;
-inline constexpr std::uint32_t ids_max = 1u << 21;
+inline constexpr std::uint32_t ids_max = 1u << 24;
 inline constexpr char set_name[] = "soak";
 inline constexpr const char* device_names[lanes] = {"soak", "soak.1", "soak.2"};
 

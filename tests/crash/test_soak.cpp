@@ -235,7 +235,8 @@ class Soak {
     Life life(program_, directory_, fd_, *book_);
     const bool hand_over = sum.lives++ % 2 != 0;
     life.begin(hand_over);
-    for (unsigned i = 0; i < kills && !life.is_wrong(); ++i)
+    // A life ends early when its commands would fill the book.
+    for (unsigned i = 0; i < kills && !life.is_wrong() && book_->next_id < ids_max / 2; ++i)
       kill_somebody(life, hand_over);
     const auto end = static_cast<unsigned>(random_() % 3);
     if (end != 0 && !life.is_wrong()) {
