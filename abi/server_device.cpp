@@ -33,6 +33,9 @@ std::int32_t judge_command(vdset_server& server, const vdset_command& command,
   if (!core::moves_data(command.code)) return VDSET_OK;
   if (slot == core::no_slot)
     return fail(VDSET_E_INVALID, "send: Read and Write need a buffer from allocate_buffer");
+  if (command.code == VDSET_COMMAND_READ &&
+      (server.geometry.options & core::option_data_read_only) != 0)
+    return fail(VDSET_E_INVALID, "send: a Read, but the set's clients map its buffers read-only");
   const core::PoolMap& map = server.pools.map();
   const auto size = static_cast<std::uint32_t>(command.size);
   if (command.size <= 0 || size > server.agreed.max_transfer_bytes ||

@@ -511,7 +511,8 @@ VDSET_API int32_t vdset_server_close(vdset_server *server);
 
 /* VDI SendCommand. The command struct and its buffer are the library's until the completion is called, exactly once. One thread per device is the
  * custom; more
- * are safe. Read and Write need a buffer of this set and 0 < size <= max_transfer, a multiple of block_bytes.
+ * are safe. Read and Write need a buffer of this set and 0 < size <= max_transfer, a multiple of block_bytes;
+ * Read not in a data_read_only set.
  * On failure the completion (if any) is called at once, in this thread, with a mapped code, and the VDI code is returned:
  * QUEUE_FULL 1450; IO_ERROR 1117; PROTOCOL 6 (device closed, or no client state yet); ABORT 995. INVALID: not called, nothing happened. Does not
  * block. Places are used in turn: while the oldest command is under way, queue_depth - 1 later ones find room, finished or not. */

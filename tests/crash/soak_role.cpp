@@ -262,7 +262,9 @@ std::int32_t serve(vdset_device* device, std::uint32_t lane) {
     if (code == VDSET_OK) take(*held[count++], lane);
     if (code != VDSET_OK && code != VDSET_E_TIMEOUT) return code;
     if (code == VDSET_OK && count < held_max) continue;
-    while (book->hold != 0 && lane != 0) {
+    // Not with a ClearError alone: its end is none of a command that counts.
+    const bool counts = held[count - 1]->code != VDSET_COMMAND_CLEAR_ERROR;
+    while (book->hold != 0 && lane != 0 && counts) {
       ++book->lane[lane].served;
       pause();
     }

@@ -240,10 +240,7 @@ fn what_is_read_only_is_never_lent_to_write() {
     assert_eq!(handle.map().unwrap()[3], 4);
     write.complete().unwrap();
     let order = pair.server.next_completion(SOON).unwrap().into_order();
-    sender.send(order.code(CommandCode::READ)).unwrap();
-    assert!(matches!(device.fetch(SOON), Err(Error::NotSupported(_))));
-    let done = pair.server.next_completion(SOON).unwrap();
-    assert_eq!(done.code(), CompletionCode::OPERATION_ABORTED);
+    assert!(sender.send(order.code(CommandCode::READ)).is_err());
 }
 
 #[test]
