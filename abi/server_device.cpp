@@ -183,6 +183,9 @@ int32_t vdset_server_device_close(vdset_server_device* device) {
     if (device->state == core::DeviceState::closed) return VDSET_E_CLOSE;
     device->state = core::DeviceState::closed;
     device->device.close();
+    // Its consumer is gone and nobody may open it again: what is under way ends here.
+    if (device->consumer == core::nobody && device->epoch > 0)
+      device->device.abandon(device->swept);
     // In one step for whoever aborts: a client that hears CLOSE on the last device may close at
     // once, and that is no abort any more.
     const port::Locked state(server.state_lock);

@@ -54,8 +54,10 @@ void forget_peer(vdset_server& server, std::uint32_t i) {
 // ---- The end of a consumer
 
 /// Buffers that a dead process had fetched: the kernel may still write into them for it. They get
-/// new pages, with the contents when the client only reads them.
-void renew_buffers(vdset_server& server, vdset_server_device& device) {
+/// new pages, with the contents when the client only reads them. False: one could not be had, and
+/// what it held is lost.
+bool renew_buffers(vdset_server& server, vdset_server_device& device) {
+  bool renewed = true;
   device.device.for_each_held(atomics, [&](std::uint32_t opcode, std::uint32_t handle) {
     // Read-only for clients and sealed: nothing writes there for them.
     if (handle == 0 || server.clients_cannot_write) return;
@@ -77,7 +79,9 @@ void renew_buffers(vdset_server& server, vdset_server_device& device) {
     else if (copy != nullptr)
       std::memcpy(map.data(slot), copy, plan.data_bytes);
     release(copy);
+    renewed &= error == 0;
   });
+  return renewed;
 }
 
 /// Who left alive may still touch what it had fetched: out of use while the set lives. True: there
@@ -107,10 +111,10 @@ bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead)
                  "no memory to take a device back from a process that ended", 0);
     return true;
   }
-  if (dead) renew_buffers(server, device);
+  const bool renewed = dead && renew_buffers(server, device);
   const std::uint32_t first = device.swept.count;
   const core::ClientPart c = core::client_part(fresh.span(), server.geometry);
-  const bool hand_over = (server.geometry.options & core::option_hand_over) != 0 && dead;
+  const bool hand_over = (server.geometry.options & core::option_hand_over) != 0 && renewed;
   device.device.sweep(atomics, hand_over, c.lines, *c.header, device.swept);
   const bool held = !dead && quarantine_failed(server, device, first);
   port::memory_unmap(device.c);
@@ -138,6 +142,19 @@ bool lose_devices(vdset_server& server, std::uint32_t participant, bool dead) {
   core::force_bell(atomics, server.wake->agent.event);
   port::wake_word(server.wake->agent.event);
   return held;
+}
+
+/// After the primary's end: what it left undone, and in a set that has ended also what nobody will
+/// ever fetch from a device that no client has.
+void lose_primary(vdset_server& server, bool dead) {
+  if (server.wake == nullptr) return;
+  if (state_of(server) == core::SetState::terminated)
+    for (vdset_server_device* device : server.devices) {
+      if (device == nullptr) continue;
+      const port::Locked guard(device->lock);
+      if (device->consumer == core::nobody) device->device.abandon(device->swept);
+    }
+  lose_devices(server, core::primary_index, dead);
 }
 
 void handle_abort(vdset_server& server, std::uint32_t i, const Message& message) {
@@ -181,8 +198,7 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
   hear_out(server, i);
   if (peer.role == core::Role::primary) {
     abort_server(server, VDSET_CALL_DIED, i, "the primary client's process died", 0);
-    if (server.wake != nullptr)
-      lose_devices(server, i, true);  // After the end: what it left undone.
+    lose_primary(server, true);
   } else {
     peer.state = ParticipantState::dead;
     publish_peer(server, i);
@@ -205,7 +221,7 @@ void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
       server.name.text, i, peer.pid);
   if (primary) {
     abort_server(server, VDSET_CALL_LEFT, i, "the primary client let go of its socket", 0);
-    if (server.wake != nullptr) lose_devices(server, i, false);
+    lose_primary(server, false);
     return;  // Its end is still watched.
   }
   const bool held = lose_devices(server, i, false);

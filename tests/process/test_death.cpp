@@ -347,6 +347,49 @@ TEST_CASE(
   expect_agent_ends(true, false, false);
 }
 
+/// The other order: the consumer is gone, its command queued or offered to the next one, and then
+/// the device is closed: no next one will come.
+static void expect_close_ends(const std::string& options, bool fetched) {
+  Held held(options);
+  Role& secondary = held.join("secondary");
+  const std::uint64_t id = held.server.ok("send 12 0 device=held.1").number("id");
+  if (fetched) secondary.ok("get -1");
+  secondary.kill();
+  for (int i = 0; i < 200; ++i)  // Time for the server to learn of it.
+    held.expect_others_work();
+  held.server.ok("close-device device=held");
+  held.server.ok("close-device device=held.1");
+  const Answer done = held.server.ok("completion");
+  CHECK(done.number("id") == id);
+  CHECK(done.number("code") == 995);
+  held.server.wait("agent");
+  held.server.ok("server-close");
+}
+
+TEST_CASE("a device closed after its consumer died ends what was queued") {
+  expect_close_ends("", false);
+}
+TEST_CASE("a device closed after its consumer died ends what was offered to the next one") {
+  expect_close_ends("hand_over=1", true);
+}
+
+TEST_CASE("a device that nobody opened ends what was queued when the primary goes after the end") {
+  for (bool killed : {false, true}) {
+    Held held("");
+    const std::uint64_t id = held.server.ok("send 12 0 device=held.1").number("id");
+    held.server.ok("close-device device=held");
+    held.server.ok("close-device device=held.1");
+    held.primary.refuse("get -1", "VDSET_E_CLOSE");
+    if (killed)
+      held.primary.kill();
+    else
+      held.primary.ok("close");
+    CHECK(held.server.ok("completion").number("id") == id);
+    held.server.wait("agent");
+    held.server.ok("server-close");
+  }
+}
+
 TEST_CASE("a stopped secondary is not dead: its commands wait for it") {
   Held held("");
   Role& secondary = held.join("secondary");
