@@ -128,6 +128,9 @@ std::vector<Sweep> all_sweeps() {
   add(succession_handed, Who::server, How::stop, 0, 1);
   add(succession_handed, Who::successor, How::stop, 0, 1);
   sweeps.push_back({succession, Who::primary, How::fault, 1, 1, "mmap 12 0"});
+  // What cannot be repaired is not handed over.
+  for (const char* call : {"memfd_create 24 0", "fallocate 28 0", "fallocate 28 1", "mmap 12 0"})
+    sweeps.push_back({succession_handed, Who::server, How::fault, 1, 1, call});
   for (const char* call : faults)
     for (const char* ever : {" 0", " 1"})
       for (const Who who : {Who::server, Who::primary, Who::successor}) {
