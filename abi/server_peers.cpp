@@ -257,22 +257,20 @@ std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const
     return refuse_device(answer, VDSET_E_PROTOCOL, "the set is not configured yet");
   if (state == core::SetState::terminated && !has_unopened(server, name))
     return refuse_device(answer, VDSET_E_PROTOCOL, "the set has ended");
-  std::uint32_t unnamed = 0, free = 0;
+  std::uint32_t unnamed = 0, free = 0, vacant = 0;
+  bool is_open = false;
   for (std::uint32_t i = 0; i < server.geometry.device_count; ++i) {
     vdset_server_device& device = *server.devices[i];
     const port::Locked guard(device.lock);
     unnamed += device.state == core::DeviceState::unnamed ? 1 : 0;
     free += device.state == core::DeviceState::named ? 1 : 0;
+    vacant += device.consumer == core::nobody && device.state != core::DeviceState::closed ? 1 : 0;
     if (device.state == core::DeviceState::unnamed || !(device.name == name)) continue;
     // CLOSED before it was opened: the client learns CLOSE from its first GetCommand.
     const bool never_opened = device.state == core::DeviceState::closed && device.epoch == 0;
     if (device.state != core::DeviceState::named && !never_opened) {
-      bool all = true;
-      for (std::uint32_t j = 0; j < server.geometry.device_count && all; ++j)
-        all = j == i || server.devices[j]->consumer != core::nobody ||
-              server.devices[j]->state == core::DeviceState::closed;
-      return all ? refuse_device(answer, VDSET_E_OPEN, "all devices are open")
-                 : refuse_device(answer, VDSET_E_PROTOCOL, "the device is open already");
+      is_open = true;
+      continue;
     }
     ++device.epoch;
     device.consumer = participant;
@@ -287,6 +285,9 @@ std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const
     descriptor = device.c_descriptor;
     return VDSET_OK;
   }
+  if (is_open && vacant > 0)
+    return refuse_device(answer, VDSET_E_PROTOCOL, "the device is open already");
+  if (is_open) return refuse_device(answer, VDSET_E_OPEN, "all devices are open");
   if (unnamed > 0) return refuse_device(answer, VDSET_E_BUSY, "the server has not named it yet");
   if (free == 0) return refuse_device(answer, VDSET_E_OPEN, "all devices are open");
   return refuse_device(answer, VDSET_E_INVALID, "the set has no device of that name");
