@@ -26,6 +26,7 @@ vdset_server* make_server() {
   }
   port::mutex_init(server->state_lock);
   port::mutex_init(server->pool_lock);
+  port::mutex_init(server->configure_lock);
   server->role.ready = server_ready;
   server->role.tick = server_tick;
   server->role.forked = server_forked;
@@ -425,13 +426,13 @@ void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t partic
     if (server.state == SetState::aborted || (server.state == SetState::terminated && !asked))
       return;
     server.state = SetState::aborted;
+    server.aborted.store(true, std::memory_order_release);
     server.abort_record = make_record(role, pid, call, code, text);
     if (server.wake != nullptr) {
       server.words.record_abort(atomics, server.abort_record);
       server.words.publish_state(atomics, SetState::aborted);
     }
   }
-  server.aborted.store(true, std::memory_order_release);
   say(VDSET_LOG_ERROR, "set %s: aborted: %s (call %u, code %d, process %u)", server.name.text, text,
       call, code, pid);
   if (server.wake != nullptr) {
@@ -465,7 +466,7 @@ bool is_over(vdset_server& server) {
   if (state_of(server) == SetState::terminated) return false;
   abort_server(server, VDSET_CALL_DIED, core::primary_index, "the primary client's process ended",
                0);
-  return true;
+  return state_of(server) == SetState::aborted;
 }
 
 std::int32_t fail_aborted(vdset_server& server) {
@@ -525,7 +526,10 @@ int32_t vdset_server_get_configuration(vdset_server* server, vdset_config* out) 
 int32_t vdset_server_begin_configuration(vdset_server* server,
                                          const vdset_base_configuration* given) {
   const Visit visit(visits_of(server));
-  std::int32_t result = judge_state(server, SetState::none, SetState::none);
+  std::int32_t result = judge_object(server, Kind::server, "server");
+  if (result != VDSET_OK) return result;
+  const port::Locked turn(server->configure_lock);
+  result = judge_state(server, SetState::none, SetState::none);
   if (result != VDSET_OK) return result;
   vdset_base_configuration base;
   if (given == nullptr) return fail(VDSET_E_INVALID, "base: NULL");
@@ -579,7 +583,10 @@ int32_t vdset_server_begin_configuration(vdset_server* server,
 int32_t vdset_server_request_buffers(vdset_server* server, uint32_t size_bytes,
                                      uint32_t alignment_bytes, uint32_t count) {
   const Visit visit(visits_of(server));
-  std::int32_t result = judge_state(server, SetState::configurable, SetState::active);
+  std::int32_t result = judge_object(server, Kind::server, "server");
+  if (result != VDSET_OK) return result;
+  const port::Locked turn(server->configure_lock);
+  result = judge_state(server, SetState::configurable, SetState::active);
   if (result == VDSET_OK) result = judge_buffers(*server, size_bytes, alignment_bytes);
   if (result != VDSET_OK) return result;
   if (count == 0) return VDSET_OK;
@@ -617,7 +624,10 @@ int32_t vdset_server_query_available_buffers(vdset_server* server, uint32_t size
 
 int32_t vdset_server_end_configuration(vdset_server* server) {
   const Visit visit(visits_of(server));
-  std::int32_t result = judge_state(server, SetState::configurable, SetState::configurable);
+  std::int32_t result = judge_object(server, Kind::server, "server");
+  if (result != VDSET_OK) return result;
+  const port::Locked turn(server->configure_lock);
+  result = judge_state(server, SetState::configurable, SetState::configurable);
   if (result != VDSET_OK) return result;
   {
     const port::Locked guard(server->pool_lock);

@@ -1,8 +1,8 @@
 // abi/server.hpp: the server's whole private state. The objects behind vdset_server and
 // vdset_server_device.
 //
-// Locks, in the order they may nest: library (control state) -> device -> pool -> state. None
-// across a callback or a sleep.
+// Locks, in the order they may nest: configure -> library (control state) -> device -> pool ->
+// state. None across a callback or a sleep.
 #pragma once
 #include "abi/set.hpp"
 #include "core/buffer_pool.hpp"
@@ -46,6 +46,9 @@ struct vdset_server {
   std::uint32_t buffers_max;
   std::uint64_t area_bytes_max;
   std::uint32_t primary_pid;
+
+  // One call at a time makes the configuration: what it judged holds until it is done.
+  vdset::port::Mutex configure_lock;
 
   // State; under state_lock.
   vdset::port::Mutex state_lock;

@@ -49,13 +49,13 @@ void hear_out(vdset_set& set) {
 /// The server is gone: an abort, unless the set had ended; then answer whoever knocks.
 void lose_server(vdset_set& set) {
   hear_out(set);
-  const bool died = library::is_dead_after_hangup(set.server_pidfd);
+  const bool ended = set.wake != nullptr &&
+                     core::read_state(atomics, *set.view.header) == core::SetState::terminated;
+  const bool died = !ended && library::is_dead_after_hangup(set.server_pidfd);
   if (set.control_watch >= 0) library::unwatch(set.control_watch);
   if (set.server_watch >= 0) library::unwatch(set.server_watch);
   port::close_descriptor(set.control_socket);
   port::close_descriptor(set.server_pidfd);
-  const bool ended = set.wake != nullptr &&
-                     core::read_state(atomics, *set.view.header) == core::SetState::terminated;
   if (!ended)
     abort_set(set, died ? VDSET_CALL_DIED : VDSET_CALL_LEFT, core::server_index,
               died ? "the server process died" : "the server closed its end", 0);

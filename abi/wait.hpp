@@ -23,8 +23,6 @@ inline constexpr std::int64_t slice_ns = VDSET_SLICE_NS;
 #else
 inline constexpr std::int64_t slice_ns = 1'000'000'000;
 #endif
-/// Without futex_waitv nobody in this process sleeps on the alive word but the library thread's
-/// poll set.
 // Below the wake latency of common machines spinning flips into a slow mode.
 inline constexpr std::int64_t spin_floor_ns = 25'000;
 inline constexpr std::int64_t spin_cap_ns = 50'000;
@@ -114,8 +112,7 @@ class WakeGuard {
 };
 
 /// Waits on an armed bell until ready() or the deadline; false at the deadline. ready() must be
-/// cheap, make no system
-/// call, and include abort and death. One waiter per bell.
+/// cheap, make no system call, and include abort and death. One waiter per bell.
 template <class Ready>
 bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadline_ns,
                   SpinBudget& spin, Ready ready) {

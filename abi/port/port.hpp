@@ -149,7 +149,7 @@ void refuse_descriptors(int socket, bool refused);
 bool has_unread(int socket);
 bool is_hung_up(int socket);
 
-inline constexpr std::size_t descriptors_max = 12;  // Per packet: S, W and the pools.
+inline constexpr std::size_t descriptors_max = 12;  // Per packet; more are closed.
 
 struct Packet {
   std::byte* bytes;
