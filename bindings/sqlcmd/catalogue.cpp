@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "cli/bytes.hpp"
 #include "cli/descriptor.hpp"
@@ -22,6 +23,14 @@ namespace {
 
 constexpr std::string_view suffix = ".db";
 constexpr std::size_t name_bytes_max = 128;
+
+std::optional<std::string> real_path(const std::string& path) {
+  char* resolved = ::realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) return {};
+  std::string text = resolved;
+  std::free(resolved);
+  return text;
+}
 
 }  // namespace
 
@@ -69,12 +78,14 @@ void Catalogue::set_restoring(const std::string& name, bool is_restoring) const 
 }
 
 std::string Catalogue::real_path_of(const std::string& name) const {
-  const std::string path = path_of(name);
-  char* resolved = ::realpath(path.c_str(), nullptr);
-  if (resolved == nullptr) return path;
-  std::string text = resolved;
-  std::free(resolved);
-  return text;
+  return resolved(path_of(name));
+}
+
+std::string Catalogue::resolved(const std::string& path) {
+  if (const auto real = real_path(path)) return *real;
+  const auto directory = real_path(cli::directory_of(path));
+  if (!directory) return path;
+  return (*directory == "/" ? "" : *directory) + "/" + path.substr(path.find_last_of('/') + 1);
 }
 
 void Catalogue::link(const std::string& name, const std::string& path) const {

@@ -27,6 +27,9 @@ class Catalogue {
 
   /// Where the file really is: NAME.db may be a symbolic link that RESTORE ... MOVE made.
   std::string real_path_of(const std::string& name) const;
+  /// The one path that all spellings of `path` lead to. Of a file that is not there yet: its
+  /// directory's, and its name.
+  static std::string resolved(const std::string& path);
   /// Makes NAME.db lead to `path`.
   void link(const std::string& name, const std::string& path) const;
 

@@ -64,8 +64,8 @@ cli::RestorePlan Restore::plan(std::span<const cli::DeviceDescription> devices) 
   cli::RestorePlan plan;
   if (request_.verb == Verb::verify) return plan;
   judge(description);
-  path_ = choose_path(description);
-  is_moved_ = path_ != catalogue_.path_of(request_.database);
+  path_ = Catalogue::resolved(choose_path(description));
+  is_moved_ = path_ != catalogue_.real_path_of(request_.database);
   target_ = std::make_unique<cli::RestoreTarget>(path_);
   if (is_moved_ && catalogue_.exists(request_.database)) {
     replaced_ = std::make_unique<cli::RestoreTarget>(catalogue_.path_of(request_.database));

@@ -558,6 +558,27 @@ TEST_CASE("NORECOVERY, a log, RECOVERY; MOVE; REPLACE") {
   check_failed(restore("DATABASE", "WITH REPLACE, MOVE 'nix' TO '/tmp/x'", full), {3234, 3013});
 }
 
+TEST_CASE("MOVE to the database's own file, however it is spelled, replaces it in place") {
+  const Place place;
+  make_database(place.database("shop"), 500, "delete");
+  Media full = backed_up(1);
+  const std::string wanted = content_of(place.database("shop"));
+  const std::string databases = place.directory() + "/databases";
+  std::filesystem::create_directory_symlink(databases, place.directory() + "/link");
+  for (const char* directory :
+       {"/link", "/databases/../databases", "/databases/.", "//databases"}) {
+    CAPTURE(directory);
+    std::string target = place.directory() + directory + "/shop.db";
+    const Outcome outcome = run_client(plan_for("s", 1, "RESTORE DATABASE shop FROM",
+                                                "WITH REPLACE, MOVE 'shop' TO '" + target + "'"),
+                                       full);
+    CHECK_MESSAGE(outcome.exit_code == 0, outcome.output);
+    CHECK_FALSE(std::filesystem::is_symlink(place.database("shop")));
+    CHECK(content_of(place.database("shop")) == wanted);
+  }
+  CHECK(files_in(databases) == 1);
+}
+
 TEST_CASE("SNAPSHOT, both ways") {
   const Place place;
   make_database(place.database("shop"), 500, "wal");
