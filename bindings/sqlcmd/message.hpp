@@ -20,8 +20,8 @@ struct Message {
 namespace number {
 inline constexpr std::int32_t syntax = 102, no_variable = 137, not_an_option = 155,
                               no_database = 911, is_restoring = 927, finished_badly = 3013,
-                              finished = 3014, failed_for_the_log = 3041, in_use = 3101,
-                              not_restoring = 3117, wrong_family_count = 3132,
+                              finished = 3014, file_of_another = 1834, failed_for_the_log = 3041,
+                              in_use = 3101, not_restoring = 3117, wrong_family_count = 3132,
                               recovered_already = 3153, database_in_the_way = 3159,
                               io_frozen = 3197, io_resumed = 3198, cannot_open_device = 3201,
                               write_failed = 3202, read_failed = 3203, aborted = 3204,

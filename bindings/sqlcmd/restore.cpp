@@ -27,6 +27,7 @@ class Restore {
   cli::RestorePlan plan(std::span<const cli::DeviceDescription> devices);
   void judge(const Description& description) const;
   std::string choose_path(const Description& description) const;
+  void judge_moved() const;
   void take_mounted() const;
   void put_in_place();
 
@@ -66,6 +67,7 @@ cli::RestorePlan Restore::plan(std::span<const cli::DeviceDescription> devices) 
   judge(description);
   path_ = Catalogue::resolved(choose_path(description));
   is_moved_ = path_ != catalogue_.real_path_of(request_.database);
+  if (is_moved_) judge_moved();
   target_ = std::make_unique<cli::RestoreTarget>(path_);
   if (is_moved_ && catalogue_.exists(request_.database)) {
     replaced_ = std::make_unique<cli::RestoreTarget>(catalogue_.path_of(request_.database));
@@ -116,6 +118,22 @@ std::string Restore::choose_path(const Description& description) const {
     }
   }
   return path;
+}
+
+/// May the file go where MOVE says?
+void Restore::judge_moved() const {
+  for (const std::string& name : catalogue_.names()) {
+    if (name == request_.database || catalogue_.real_path_of(name) != path_) continue;
+    throw Refusal(number::file_of_another,
+                  fmt::format("MOVE: '{}' is the file of the database '{}'.", path_, name));
+  }
+  struct stat status = {};
+  if (request_.replaces || ::lstat(path_.c_str(), &status) != 0) return;
+  throw Refusal(
+      number::database_in_the_way,
+      fmt::format("MOVE: there is a file '{}' already: say WITH REPLACE to put the backup "
+                  "in its place.",
+                  path_));
 }
 
 /// The client says that the file is in its place: is it?

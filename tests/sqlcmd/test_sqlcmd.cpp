@@ -579,6 +579,32 @@ TEST_CASE("MOVE to the database's own file, however it is spelled, replaces it i
   CHECK(files_in(databases) == 1);
 }
 
+TEST_CASE("MOVE never takes another database's file, and others only WITH REPLACE") {
+  const Place place;
+  make_database(place.database("shop"), 500, "delete");
+  make_database(place.database("other"), 20, "delete");
+  const std::string elsewhere = place.directory() + "/else.mdf";
+  make_database(elsewhere, 30, "delete");
+  Media full = backed_up(1);
+  const std::string other = content_of(place.database("other"));
+  const std::string old = content_of(elsewhere);
+  const auto restore = [&](const std::string& with, const std::string& target) {
+    return run_client(
+        plan_for("s", 1, "RESTORE DATABASE copy FROM", with + "MOVE 'shop' TO '" + target + "'"),
+        full);
+  };
+  check_failed(restore("WITH ", place.database("other")), {1834, 3013});
+  check_failed(restore("WITH REPLACE, ", place.database("other")), {1834, 3013});
+  check_failed(restore("WITH REPLACE, ", place.directory() + "/databases/../databases/other.db"),
+               {1834, 3013});
+  check_failed(restore("WITH ", elsewhere), {3159, 3013});
+  CHECK(content_of(place.database("other")) == other);
+  CHECK(content_of(elsewhere) == old);
+  CHECK(files_in(place.directory() + "/databases") == 2);
+  CHECK(restore("WITH REPLACE, ", elsewhere).exit_code == 0);
+  CHECK(content_of(elsewhere) == content_of(place.database("shop")));
+}
+
 TEST_CASE("SNAPSHOT, both ways") {
   const Place place;
   make_database(place.database("shop"), 500, "wal");
