@@ -77,6 +77,10 @@ void Catalogue::set_restoring(const std::string& name, bool is_restoring) const 
   cli::sync_directory(directory_);
 }
 
+void Catalogue::remove_marker(const std::string& name) const {
+  ::unlink(marker_of(name).c_str());
+}
+
 std::string Catalogue::real_path_of(const std::string& name) const {
   return resolved(path_of(name));
 }

@@ -24,6 +24,8 @@ class Catalogue {
   bool exists(const std::string& name) const;
   bool is_restoring(const std::string& name) const;
   void set_restoring(const std::string& name, bool is_restoring) const;
+  /// As far as it can: for when something else has failed already.
+  void remove_marker(const std::string& name) const;
 
   /// Where the file really is: NAME.db may be a symbolic link that RESTORE ... MOVE made.
   std::string real_path_of(const std::string& name) const;

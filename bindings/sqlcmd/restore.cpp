@@ -152,11 +152,19 @@ void Restore::take_mounted() const {
   }
 }
 
+/// Marked before the exchange: nobody shall take the new file for a finished one. When there is no
+/// exchange the mark goes again, unless an earlier restore had left it.
 void Restore::put_in_place() {
-  if (!request_.recovers) catalogue_.set_restoring(request_.database, true);
-  if (!request_.is_snapshot) target_->commit();
-  if (is_moved_ && catalogue_.real_path_of(request_.database) != path_) {
-    catalogue_.link(request_.database, path_);
+  const bool was_restoring = catalogue_.is_restoring(request_.database);
+  try {
+    if (!request_.recovers) catalogue_.set_restoring(request_.database, true);
+    if (!request_.is_snapshot) target_->commit();
+    if (is_moved_ && catalogue_.real_path_of(request_.database) != path_) {
+      catalogue_.link(request_.database, path_);
+    }
+  } catch (...) {
+    if (!request_.recovers && !was_restoring) catalogue_.remove_marker(request_.database);
+    throw;
   }
   if (request_.recovers) catalogue_.set_restoring(request_.database, false);
 }

@@ -605,6 +605,26 @@ TEST_CASE("MOVE never takes another database's file, and others only WITH REPLAC
   CHECK(content_of(elsewhere) == content_of(place.database("shop")));
 }
 
+TEST_CASE("a RESTORE WITH NORECOVERY that fails at its end leaves the database as it was") {
+  const Place place;
+  make_database(place.database("shop"), 2000, "delete");
+  make_database(place.database("copy"), 20, "delete");
+  const std::string old = content_of(place.database("copy"));
+  Media full = backed_up(1);
+  ClientPlan plan = restore_plan(1, "WITH REPLACE, NORECOVERY");
+  const std::string log = place.database("copy") + "-wal";
+  int reads = 0;
+  plan.quirk = [&](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
+    if (command.code == VDSET_COMMAND_READ) reads += 1;
+    if (reads == 2) std::ofstream(log) << "changes";  // The file was looked at: somebody uses it.
+    return {};
+  };
+  check_failed(run_client(plan, full), {3101, 3013});
+  std::filesystem::remove(log);
+  CHECK(files_in(place.directory() + "/databases") == 2);
+  CHECK(content_of(place.database("copy")) == old);
+}
+
 TEST_CASE("SNAPSHOT, both ways") {
   const Place place;
   make_database(place.database("shop"), 500, "wal");
