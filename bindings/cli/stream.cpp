@@ -154,8 +154,10 @@ BlockParser::BlockParser(std::uint32_t device_index, std::uint32_t device_count,
       on_description_(std::move(on_description)) {}
 
 void BlockParser::fail_damaged(const std::string& what) const {
-  fail(ExitCode::damaged, what,
-       fmt::format("stream of device {}, block {}", device_index_, summary_.blocks_count),
+  const std::string device = device_index_ == any_device
+                                 ? "stream of a device"
+                                 : fmt::format("stream of device {}", device_index_);
+  fail(ExitCode::damaged, what, fmt::format("{}, block {}", device, summary_.blocks_count),
        "use another copy of this backup");
 }
 

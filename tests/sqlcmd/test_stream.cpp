@@ -153,3 +153,10 @@ TEST_CASE("what cannot be is damage") {
   header = data(0, transfer_bytes_max + 512);
   check_wrong({block(header, 'a')}, "next length out of range");
 }
+
+TEST_CASE("a stream that has not said whose it is has no number in its failure") {
+  Bytes junk = block(description(), 'd');
+  junk[0] ^= 1;
+  CHECK(verdict({junk}).find("4294967295") == std::string::npos);
+  check_wrong({junk}, "stream of a device, block 0");
+}
