@@ -61,7 +61,7 @@ std::string Catalogue::marker_of(const std::string& name) const {
 }
 
 bool Catalogue::exists(const std::string& name) const {
-  return ::access(path_of(name).c_str(), F_OK) == 0;
+  return is_valid_name(name) && ::access(path_of(name).c_str(), F_OK) == 0;
 }
 
 bool Catalogue::is_restoring(const std::string& name) const {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace sqlcmd {
 
@@ -18,7 +19,15 @@ bool Console::open(const Options& options) {
 }
 
 Console::~Console() {
-  if (out_ != nullptr && out_ != stdout) std::fclose(out_);
+  close();
+}
+
+/// Standard output may be a pipe that its reader has left: that is no failure.
+bool Console::close() {
+  std::FILE* file = std::exchange(out_, nullptr);
+  if (file == nullptr || file == stdout) return true;
+  const bool was_written = std::ferror(file) == 0;
+  return std::fclose(file) == 0 && was_written;
 }
 
 void Console::say(const Message& message) {

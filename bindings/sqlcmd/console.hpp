@@ -27,6 +27,8 @@ class Console {
   /// Opens -o. False when that fails.
   bool open(const Options& options);
   ~Console();
+  /// False when -o has not taken everything. Nothing is printed after it.
+  bool close();
   Console() = default;
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;

@@ -93,7 +93,10 @@ int run_program(const std::vector<std::string>& arguments, const std::string& pr
     return exit_bad;
   }
   const Catalogue catalogue(options.databases_directory);
-  return Program(options, catalogue, console).run();
+  const int code = Program(options, catalogue, console).run();
+  if (console.close()) return code;
+  fmt::print(stderr, "Sqlcmd: '{}': cannot be written to its end.\n", options.output_path);
+  return exit_bad;
 }
 
 }  // namespace
@@ -105,6 +108,7 @@ int main(int count, char** values) {
   ::umask(inherited | S_IWGRP | S_IWOTH);
   // A client that does not care for what is printed still wants its backup.
   std::signal(SIGPIPE, SIG_IGN);
+  std::ios::sync_with_stdio(false);  // Else std::cin takes a failed read for the end.
   const std::string path = count > 0 ? values[0] : "sqlcmd";
   try {
     return run_program({values + 1, values + count}, path.substr(path.find_last_of('/') + 1));

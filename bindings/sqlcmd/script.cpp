@@ -68,6 +68,10 @@ ScriptEnd ScriptRunner::run(std::istream& input) {
       return ScriptEnd::unreadable;
     }
   }
+  if (input.bad()) {
+    complain_("The input cannot be read.");
+    return ScriptEnd::unreadable;
+  }
   return run_pending(1) ? ScriptEnd::at_end : ScriptEnd::by_error;
 }
 

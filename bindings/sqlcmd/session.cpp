@@ -31,8 +31,7 @@ std::string now_text() {
 }  // namespace
 
 bool Session::is_there(const std::string& database, std::uint32_t line) {
-  const bool is_known = Catalogue::is_system(database) ||
-                        (Catalogue::is_valid_name(database) && catalogue_.exists(database));
+  const bool is_known = Catalogue::is_system(database) || catalogue_.exists(database);
   if (!is_known) {
     console_.say(error_message(number::no_database,
                                fmt::format("Database '{}' does not exist.", database), line));

@@ -701,6 +701,17 @@ TEST_CASE("the front end: input, batches, exit codes") {
   CHECK(run_sqlcmd("-Q 'select 1' --nix", output) == 1);
   CHECK(output.find("--nix") != std::string::npos);
   CHECK(run_sqlcmd("-i /nowhere", output) == 1);
+  for (const char* redirect : {"-b -i ", "-b < "}) {
+    CHECK(run_sqlcmd(redirect + place.directory(), output) == 1);
+    CHECK(output.find("cannot be read") != std::string::npos);
+  }
+  CHECK(run_sqlcmd("-b -o /dev/full -Q \"print 'lost'\"", output) == 1);
+  CHECK(output.find("'/dev/full': cannot be written") != std::string::npos);
+  std::ofstream(place.directory() + "/outside.db").flush();
+  CHECK(run_sqlcmd("-h-1 -W -Q \"select db_id('../outside')\"", output) == 0);
+  CHECK(output.find("NULL\n") == 0);
+  CHECK(run_sqlcmd("-h-1 -W -Q \"select db_id('shop')\"", output) == 0);
+  CHECK(output.find("1\n") == 0);
   CHECK(run_sqlcmd("-Q 'select nix()'", output) == 0);  // As sqlcmd: only -b and -V count errors.
   CHECK(run_sqlcmd("-V 16 -Q 'select nix()'", output) == 0);
   CHECK(run_sqlcmd("-V 15 -Q 'select nix()'", output) == 1);
