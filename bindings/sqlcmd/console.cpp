@@ -30,6 +30,14 @@ bool Console::close() {
   return std::fclose(file) == 0 && was_written;
 }
 
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) c = ' ';
+  }
+  return text;
+}
+
 void Console::say(const Message& message) {
   const std::lock_guard lock(mutex_);
   worst_severity_ = std::max(worst_severity_, message.severity);
@@ -44,7 +52,8 @@ void Console::say(const Message& message) {
         options_->server.empty() ? "vdset" : options_->server, message.line);
     std::fputs(head.c_str(), out);
   }
-  std::fputs((message.text + "\n").c_str(), out);
+  const std::string text = message.is_print ? message.text : one_line(message.text);
+  std::fputs((text + "\n").c_str(), out);
   std::fflush(out);
 }
 
@@ -56,7 +65,7 @@ void Console::log(const Message& message) {
         fmt::format("Error: {}, Severity: {}, State: 1.\n", message.number, message.severity);
     std::fputs(head.c_str(), stderr);
   }
-  std::fputs((message.text + "\n").c_str(), stderr);
+  std::fputs((one_line(message.text) + "\n").c_str(), stderr);
 }
 
 void Console::echo(const std::string& line) {

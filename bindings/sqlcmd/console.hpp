@@ -21,6 +21,10 @@ struct Table {
   std::vector<std::vector<std::string>> rows;
 };
 
+/// The text without control characters: what a client or a medium says shall not look like a line
+/// of ours.
+std::string one_line(std::string text);
+
 /// Safe from any thread: percentages come from the engine's.
 class Console {
  public:

@@ -31,7 +31,7 @@ Table table_of(const std::vector<Cell>& cells) {
   table.rows.emplace_back();
   for (const Cell& cell : cells) {
     table.columns.push_back(cell.column);
-    table.rows[0].push_back(cell.value);
+    table.rows[0].push_back(one_line(cell.value));
   }
   return table;
 }

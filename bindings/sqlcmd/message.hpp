@@ -13,6 +13,7 @@ struct Message {
   std::int32_t severity = 0;  // Above 10: an error.
   std::string text;
   std::uint32_t line = 1;  // Of its batch.
+  bool is_print = false;   // The script's own text, of as many lines as it likes.
 
   bool is_error() const { return severity > 10; }
 };

@@ -86,7 +86,7 @@ void Session::run(const Statement& statement) {
     case Verb::assign: has_failed_ = !assign(statement); return;
     case Verb::print:
       wrong = value_of(statement.expression, text);
-      if (!wrong) console_.say({0, severity_info, text.value_or(""), statement.at.line});
+      if (!wrong) console_.say({0, severity_info, text.value_or(""), statement.at.line, true});
       break;
     case Verb::select:
       has_failed_ = had_failed;  // For @@ERROR.

@@ -119,7 +119,7 @@ class Client {
       outcome.end = vdset_device_complete_command(device, command, answer.code, answer.bytes,
                                                   answer.position);
       if (answer.leaves) return;
-      if (answer.aborts) vdset_set_signal_abort(set_, answer.code, "the client has had enough");
+      if (answer.aborts) vdset_set_signal_abort(set_, answer.code, answer.abort_text);
     }
   }
 

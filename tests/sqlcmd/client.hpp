@@ -21,7 +21,8 @@ struct Answer {
   std::int64_t position = 0;
   bool ends_client = false;  // Does not complete the command and closes the set as it is.
   bool aborts = false;       // Completes, then SignalAbort.
-  bool leaves = false;       // Completes, then closes the set without waiting for CLOSE.
+  const char* abort_text = "the client has had enough";
+  bool leaves = false;  // Completes, then closes the set without waiting for CLOSE.
 };
 
 struct ClientPlan {

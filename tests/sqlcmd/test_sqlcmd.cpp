@@ -315,6 +315,36 @@ TEST_CASE("a client that fails a backup: the statement says who and why") {
   }
 }
 
+TEST_CASE("a client's text stays on the line of the message that reports it") {
+  const Place place;
+  make_database(place.database("shop"), 100, "delete");
+  ClientPlan plan = backup_plan(1);
+  plan.quirk = [](std::uint32_t, const vdset_command& command, Media&) -> std::optional<Answer> {
+    if (command.code != VDSET_COMMAND_WRITE) return {};
+    Answer answer;
+    answer.code = VDSET_ERROR_OPERATION_ABORTED;
+    answer.aborts = true;
+    answer.abort_text = "no\nBACKUP DATABASE successfully processed 1 pages\r\x1B[2K";
+    return answer;
+  };
+  Media media;
+  const Outcome outcome = run_client(plan, media);
+  CHECK_MESSAGE(outcome.exit_code == 1, outcome.output);
+  CHECK_MESSAGE(outcome.has("no BACKUP DATABASE successfully processed 1 pages  [2K"),
+                outcome.output);
+}
+
+TEST_CASE("a medium's text stays on its row of the list") {
+  const Place place;
+  make_database(place.database("shop"), 100, "delete");
+  Media media = backed_up(1, "WITH NAME = 'no\nMsg 1'");
+  ClientPlan plan = plan_for("{set-l}", 1, "RESTORE HEADERONLY FROM", "");
+  plan.arguments = "-W -s '|'";
+  const Outcome outcome = run_client(plan, media);
+  CHECK_MESSAGE(outcome.exit_code == 0, outcome.output);
+  CHECK_MESSAGE(outcome.has("no Msg 1|"), outcome.output);
+}
+
 TEST_CASE("a client that fails a restore") {
   const Place place;
   make_database(place.database("shop"), 4000, "delete");
@@ -712,6 +742,8 @@ TEST_CASE("the front end: input, batches, exit codes") {
   CHECK(output.find("NULL\n") == 0);
   CHECK(run_sqlcmd("-h-1 -W -Q \"select db_id('shop')\"", output) == 0);
   CHECK(output.find("1\n") == 0);
+  CHECK(run_sqlcmd("-Q \"print 'one\ntwo'\"", output) == 0);
+  CHECK(output == "one\ntwo\n");
   CHECK(run_sqlcmd("-Q 'select nix()'", output) == 0);  // As sqlcmd: only -b and -V count errors.
   CHECK(run_sqlcmd("-V 16 -Q 'select nix()'", output) == 0);
   CHECK(run_sqlcmd("-V 15 -Q 'select nix()'", output) == 1);
