@@ -9,7 +9,7 @@ state_of() { sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null; }
 has_settled() { case $(state_of "$1") in T | Z | '') ;; *) return 1 ;; esac; }
 # In the middle: not at the end, as may be when this shell was kept waiting.
 is_in_the_middle() {
-  [ "$(state_of "$helper")" = T ] && [ "$(file_bytes bk/.device-0.vdset.tmp)" -lt 20000000 ]
+  [ "$(state_of "$helper")" = T ] && [ "$(file_bytes bk/.device-0.vdset.tmp)" -lt 60000000 ]
 }
 
 # begin_stopped ROLE ARGUMENTS...: starts vdset, stops the helper of device 0 once its file has
@@ -17,7 +17,7 @@ is_in_the_middle() {
 # when it still came too late it begins again.
 begin_stopped() {
   local role=$1 attempt; shift
-  for attempt in 1 2 3 4 5 6 7 8; do
+  for attempt in {1..30}; do
     nice -n 19 "$vdset" "$@" --quiet >out.txt 2>err.txt & parent=$!
     wait_for has_child $parent "$role" 'device=0 '
     helper=$(child_of $parent "$role" 'device=0 ')
@@ -77,6 +77,7 @@ rm -rf bk
 
 # All at once: nobody tidies up, and what was written is no backup, under whatever name.
 begin_stopped secondary backup long.db --to bk --devices 2 --processes
+wait_for grew bk/.device-1.vdset.tmp 100000
 kill -STOP $parent
 kill -9 $(pgrep -P $parent) $parent; wait $parent 2>/dev/null
 refused "all killed: verify" 3 "incomplete" verify bk

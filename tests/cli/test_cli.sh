@@ -80,7 +80,7 @@ wait_for() {
   local deadline=$((SECONDS + 10))
   until "$@"; do
     [ $SECONDS -ge $deadline ] && return 1
-    read -rt 0.02 <> <(:) || true
+    read -rt 0.005 <> <(:) || true
   done
 }
 child_of() { pgrep -P "$1" -f "__$2.*${3:-}" | head -1; }
