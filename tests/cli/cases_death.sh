@@ -78,7 +78,7 @@ rm -rf bk
 # All at once: nobody tidies up, and what was written is no backup, under whatever name.
 begin_stopped secondary backup long.db --to bk --devices 2 --processes
 wait_for grew bk/.device-1.vdset.tmp 100000
-kill -STOP $parent
+kill -STOP $parent $(pgrep -P $parent)  # Else who dies later removes its file.
 kill -9 $(pgrep -P $parent) $parent; wait $parent 2>/dev/null
 refused "all killed: verify" 3 "incomplete" verify bk
 refused "all killed: restore" 3 "incomplete" restore bk --to new.db
