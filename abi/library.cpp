@@ -41,17 +41,21 @@ struct State {
 };
 State state;
 
+std::int64_t deadline_of(const Role& role) {
+  return role.deadline_ns < role.parting_ns ? role.deadline_ns : role.parting_ns;
+}
+
 std::int64_t next_deadline() {
   std::int64_t deadline = port::never;
   for (Role* role = state.roles; role != nullptr; role = role->next)
-    if (role->deadline_ns < deadline) deadline = role->deadline_ns;
+    if (deadline_of(*role) < deadline) deadline = deadline_of(*role);
   return deadline;
 }
 
 void run_ticks() {
   const std::int64_t now = port::now_ns();
   for (Role* role = state.roles; role != nullptr; role = role->next)
-    if (role->deadline_ns <= now || role->attention.exchange(false)) role->tick(*role, now);
+    if (deadline_of(*role) <= now || role->attention.exchange(false)) role->tick(*role, now);
 }
 
 /// One event, under the lock: dropped when its watch ended meanwhile.
@@ -227,11 +231,6 @@ void unwatch(int& watch) {
     at.role = nullptr;
   }
   watch = -1;
-}
-
-bool is_dead_after_hangup(int pidfd) {
-  constexpr std::int64_t last_steps_ns = 50'000'000;
-  return pidfd >= 0 && port::wait_readable(pidfd, port::now_ns() + last_steps_ns) == 1;
 }
 
 void nudge() {

@@ -21,6 +21,8 @@ struct Role {
   // In a forked child: close descriptors, mark foreign.
   void (*forked)(Role& role) = nullptr;
   std::int64_t deadline_ns = port::never;
+  // Another: of peers whose sockets hung up while it is not known whether they die.
+  std::int64_t parting_ns = port::never;
   std::atomic<bool> attention{false};  // Set by any thread, then nudge(): tick is called soon.
   Role* next = nullptr;
   bool needs_thread = false;
@@ -40,9 +42,9 @@ port::Mutex& lock();
 int watch(Role& role, int descriptor, std::uint32_t tag, bool hangup_only = false);
 /// Ends it; ignores negative numbers; sets the variable to -1; under the lock.
 void unwatch(int& watch);
-/// Whether the process of a hung-up socket is dead. The kernel closes its files just before it says
-/// so; whoever let go of the socket alive costs this bounded wait, once.
-bool is_dead_after_hangup(int pidfd);
+/// A process that ends closes its files before its pidfd tells. Where /proc does not show which it
+/// is, so long after the hang-up who is not dead has left.
+inline constexpr std::int64_t parting_wait_ns = 1'000'000'000;
 /// Makes the thread look at deadlines again.
 void nudge();
 /// Thread id to put into alive words; 0 without a thread.

@@ -95,6 +95,9 @@ struct vdset_server {
     std::uint32_t pid;
     int socket, request_socket, pidfd;
     int socket_watch, request_watch, pid_watch;
+    // 0: not parting. Else its socket hung up, and it has left then, unless its pidfd says before
+    // that it died.
+    std::int64_t left_at_ns;
   } peers[vdset::core::participants_max];
   vdset::Reception reception;
   int listener;

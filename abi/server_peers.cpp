@@ -1,5 +1,6 @@
 // abi/server_peers.cpp: the library thread's part of a server: hellos, grants, pools, and the end
 // of participants. Under the library's lock.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include "abi/error.hpp"
@@ -18,10 +19,6 @@ constexpr std::uint32_t reception_tag = 1;
 constexpr std::uint32_t socket_tag = 0x20000;
 constexpr std::uint32_t request_tag = 0x30000;
 constexpr std::uint32_t pid_tag = 0x40000;
-
-bool is_dead_process(const Peer& peer) {
-  return port::wait_readable(peer.pidfd, 0) == 1;
-}
 
 void publish_peer(vdset_server& server, std::uint32_t i) {
   if (server.wake == nullptr) return;
@@ -48,6 +45,7 @@ void forget_peer(vdset_server& server, std::uint32_t i) {
     atomics.store<Site::alive_store>(server.part.alive[i].alive, 0);
   }
   peer.state = ParticipantState::free;
+  peer.left_at_ns = 0;
   publish_peer(server, i);
 }
 
@@ -163,6 +161,7 @@ void handle_abort(vdset_server& server, std::uint32_t i, const Message& message)
   abort_server(server, VDSET_CALL_SIGNAL_ABORT, i, text, message.result);
 }
 
+constexpr const char* primary_died = "the primary client's process died";
 constexpr const char* closed_early = "the primary client closed the set before its end";
 
 /// What a participant has said and nobody has read: its words on an abort, its goodbye.
@@ -197,7 +196,7 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
   say(VDSET_LOG_WARNING, "set %s: participant %u, process %u, died", server.name.text, i, peer.pid);
   hear_out(server, i);
   if (peer.role == core::Role::primary) {
-    abort_server(server, VDSET_CALL_DIED, i, "the primary client's process died", 0);
+    abort_server(server, VDSET_CALL_DIED, i, primary_died, 0);
     lose_primary(server, true);
   } else {
     peer.state = ParticipantState::dead;
@@ -207,19 +206,14 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
   forget_peer(server, i);
 }
 
-/// The socket is closed. Alive: LEFT until the pidfd says otherwise; with nothing held the row is
-/// free at once.
-void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
+/// A process that lives has let go of its socket. LEFT until the pidfd says otherwise; after a
+/// goodbye with nothing held the row is free at once.
+void lose_living(vdset_server& server, std::uint32_t i, bool polite) {
   Peer& peer = server.peers[i];
-  const bool primary = peer.role == core::Role::primary;
-  if (polite && primary) abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
-  if (polite ? is_dead_process(peer) : library::is_dead_after_hangup(peer.pidfd))
-    return lose_dead(server, i);
-  if (primary) hear_out(server, i);
-  close_sockets(peer);
+  peer.left_at_ns = 0;
   say(polite ? VDSET_LOG_INFO : VDSET_LOG_WARNING, "set %s: participant %u, process %u, left",
       server.name.text, i, peer.pid);
-  if (primary) {
+  if (peer.role == core::Role::primary) {
     abort_server(server, VDSET_CALL_LEFT, i, "the primary client let go of its socket", 0);
     lose_primary(server, false);
     return;  // Its end is still watched.
@@ -228,6 +222,37 @@ void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
   if (polite && !held) return forget_peer(server, i);
   peer.state = ParticipantState::left;
   publish_peer(server, i);
+}
+
+/// The socket is closed, or is from here on. A process that is in its last steps, or may be, is
+/// neither dead nor alive: its pidfd goes on being watched.
+void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
+  Peer& peer = server.peers[i];
+  const bool primary = peer.role == core::Role::primary;
+  if (polite && primary) abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
+  const port::Life life = port::life_of(peer.pidfd);
+  if (life == port::Life::ended) return lose_dead(server, i);
+  if (primary) hear_out(server, i);
+  close_sockets(peer);
+  if (polite || life == port::Life::alive) return lose_living(server, i, polite);
+  if (life == port::Life::exiting) {
+    peer.left_at_ns = port::never;
+    if (primary) abort_server(server, VDSET_CALL_DIED, i, primary_died, 0);
+  } else {
+    peer.left_at_ns = port::now_ns() + library::parting_wait_ns;
+    server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);
+  }
+}
+
+/// Of those of whom only time tells.
+void lose_parted(vdset_server& server, std::int64_t now_ns) {
+  server.role.parting_ns = port::never;
+  for (std::uint32_t i = core::primary_index; i < core::participants_max; ++i) {
+    const Peer& peer = server.peers[i];
+    if (peer.left_at_ns != 0 && peer.left_at_ns <= now_ns) lose_living(server, i, false);
+    if (peer.left_at_ns != 0)
+      server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);
+  }
 }
 
 // ---- Questions
@@ -372,7 +397,8 @@ void admit_secondary(vdset_server& server, const Visitor& visitor) {
           visitor.watch,
           -1,
           -1,
-          -1};
+          -1,
+          0};
   peer.socket_watch = library::watch(server.role, peer.socket, socket_tag | i);
   peer.pid_watch = library::watch(server.role, peer.pidfd, pid_tag | i);
   Message welcome;
@@ -463,6 +489,7 @@ void server_ready(Role& role, std::uint32_t tag) {
 void server_tick(Role& role, std::int64_t now_ns) {
   vdset_server& server = server_of(role);
   server.reception.tick(now_ns);
+  if (server.role.parting_ns <= now_ns) lose_parted(server, now_ns);
   send_abort(server);
 }
 

@@ -51,11 +51,18 @@ void lose_server(vdset_set& set) {
   hear_out(set);
   const bool ended = set.wake != nullptr &&
                      core::read_state(atomics, *set.view.header) == core::SetState::terminated;
-  const bool died = !ended && library::is_dead_after_hangup(set.server_pidfd);
+  const port::Life life = port::life_of(set.server_pidfd);
   if (set.control_watch >= 0) library::unwatch(set.control_watch);
-  if (set.server_watch >= 0) library::unwatch(set.server_watch);
   port::close_descriptor(set.control_socket);
+  const bool open_question = !ended && set.aborted.load() == 0 && life == port::Life::unknown;
+  if (open_question && set.role.parting_ns == port::never) {  // Its pidfd, or the tick, answers it.
+    set.role.parting_ns = port::now_ns() + library::parting_wait_ns;
+    return;
+  }
+  set.role.parting_ns = port::never;
+  if (set.server_watch >= 0) library::unwatch(set.server_watch);
   port::close_descriptor(set.server_pidfd);
+  const bool died = life == port::Life::exiting || life == port::Life::ended;
   if (!ended)
     abort_set(set, died ? VDSET_CALL_DIED : VDSET_CALL_LEFT, core::server_index,
               died ? "the server process died" : "the server closed its end", 0);
@@ -152,6 +159,7 @@ void role_ready(Role& role, std::uint32_t tag) {
 
 void role_tick(Role& role, std::int64_t now_ns) {
   of(role).reception.tick(now_ns);
+  if (role.parting_ns <= now_ns) lose_server(of(role));
 }
 
 void role_forked(Role& role) {

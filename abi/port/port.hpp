@@ -172,6 +172,11 @@ bool peer_in_group(int socket, const Credentials& peer, std::uint32_t gid);
 /// A descriptor that becomes readable when the peer process is gone (and no instruction of it can
 /// run). -errno.
 int peer_watch(int socket, const Credentials& peer);
+/// How far a process is. exiting: no thread of it runs an instruction of its own any more, but the
+/// kernel still works for it, maybe for long.
+enum class Life : std::uint8_t { unknown, alive, exiting, ended };
+/// Of the process behind a peer_watch; unknown where /proc does not show it.
+Life life_of(int pidfd);
 /// Whether the kernel tells of a peer in a foreign pid namespace (SO_PEERPIDFD, Linux 6.5).
 bool has_peer_pidfd();
 

@@ -14,6 +14,7 @@ struct Named {
 constexpr Named known[] = {{"futex_waitv", Call::futex_waitv},
                            {"peerpidfd", Call::peerpidfd},
                            {"noexec_seal", Call::noexec_seal},
+                           {"proc", Call::proc},
                            {"future_write_seal", Call::future_write_seal}};
 
 /// The errno of each call; an unknown name ends the process, so that no run tests nothing.

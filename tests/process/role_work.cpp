@@ -402,6 +402,17 @@ std::string run_chain(const Words& w) {
   return chain.tally.answer();
 }
 
+/// join-often N NAME: joins a set N times; the sets stay.
+std::string join_often(const Words& w) {
+  const std::string name = w.word(1);
+  for (std::int64_t i = 0; i < w.number(0); ++i) {
+    vdset_set* set = nullptr;
+    const std::int32_t code = vdset_set_open_in_secondary(name.c_str(), nullptr, &set);
+    if (code != VDSET_OK) return refused(code);
+  }
+  return ok();
+}
+
 /// crowd NAME: joins a set until it is refused; closes one, joins once more, closes all.
 std::string crowd(const Words& w) {
   std::vector<vdset_set*> joined;
@@ -491,6 +502,7 @@ void add_work_verbs(Verbs& verbs) {
                 {"rounds", rounds},
                 {"backups", backups},
                 {"chain", run_chain},
+                {"join-often", join_often},
                 {"crowd", crowd},
                 {"names", names},
                 {"opens", opens}});

@@ -2,8 +2,6 @@
 // namespaces of their own, and a number that is used again.
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cstdlib>
 #include <cstring>
@@ -13,16 +11,6 @@
 using namespace process;
 
 namespace {
-
-bool can_unshare() {
-  const pid_t child = fork();
-  if (child == 0) _exit(unshare(CLONE_NEWPID) == 0 ? 0 : 1);
-  int status = 0;
-  waitpid(child, &status, 0);
-  const bool can = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  if (!can) MESSAGE("skipped: this process may not make pid namespaces");
-  return can;
-}
 
 /// The next process gets this number, unless another comes between.
 bool ask_for_pid(pid_t pid) {

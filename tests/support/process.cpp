@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -245,7 +247,7 @@ Answer Role::until(const std::string& command, const std::string& code) {
     Answer answer = call(command);
     if (answer.error == code) return answer;
     if (Clock::now() >= end)
-      give_up(command + ": never " + code + ", last '" + answer.error + "' " + answer.text);
+      give_up(command + ": never '" + code + "', last '" + answer.error + "' " + answer.text);
   }
 }
 
@@ -287,6 +289,61 @@ void Role::expect_death(int number) {
   waiting_.clear();
   CHECK_MESSAGE((WIFSIGNALED(status_) && WTERMSIG(status_) == number),
                 name_ << " ended with status " << status_ << ", expected signal " << number);
+}
+
+bool can_unshare() {
+  const pid_t child = fork();
+  if (child == 0) _exit(unshare(CLONE_NEWPID) == 0 ? 0 : 1);
+  int status = 0;
+  waitpid(child, &status, 0);
+  const bool can = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  if (!can) MESSAGE("skipped: this process may not make pid namespaces");
+  return can;
+}
+
+// ---- LastSteps ----------------------------------------------------------------------------------
+
+/// A child of this process in the role's namespace, whose first process the role is: that one waits
+/// in its exit until nobody has a number in there, and a number is had until it is waited for.
+[[noreturn]] static void live_in(const std::string& space, int ready, int told) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int fd = open(space.c_str(), O_RDONLY | O_CLOEXEC);
+  const pid_t child = setns(fd, CLONE_NEWPID) == 0 ? fork() : -1;
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;)
+      pause();
+  }
+  char byte = child > 0 ? 1 : 0;
+  if (write(ready, &byte, 1) == 1) (void)read(told, &byte, 1);
+  if (child > 0) ::kill(child, SIGKILL);
+  if (child > 0) waitpid(child, nullptr, 0);
+  _exit(0);
+}
+
+LastSteps::LastSteps(const Role& role) {
+  int ready[2], told[2];
+  REQUIRE(pipe2(ready, O_CLOEXEC) == 0);
+  REQUIRE(pipe2(told, O_CLOEXEC) == 0);
+  helper_ = fork();
+  if (helper_ == 0) {
+    close(told[1]);
+    live_in("/proc/" + std::to_string(role.pid()) + "/ns/pid_for_children", ready[1], told[0]);
+  }
+  close(ready[1]);
+  close(told[0]);
+  told_ = told[1];
+  char byte = 0;
+  const bool there = read(ready[0], &byte, 1) == 1 && byte == 1;
+  close(ready[0]);
+  REQUIRE(there);
+}
+
+void LastSteps::finish() {
+  if (helper_ < 0) return;
+  close(told_);
+  waitpid(helper_, nullptr, 0);
+  helper_ = -1;
 }
 
 // ---- Stage --------------------------------------------------------------------------------------

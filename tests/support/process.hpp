@@ -28,6 +28,22 @@ struct Answer {
 };
 
 class Stage;
+class Role;
+
+/// Keeps a role of a namespace of its own in its last steps: killed, it closes its files, but does
+/// not end before this does.
+class LastSteps {
+ public:
+  explicit LastSteps(const Role& role);
+  ~LastSteps() { finish(); }
+  LastSteps(const LastSteps&) = delete;
+  LastSteps& operator=(const LastSteps&) = delete;
+  void finish();
+
+ private:
+  pid_t helper_ = -1;
+  int told_ = -1;  // The helper reads the other end, until it is closed.
+};
 
 /// Whom a role runs as; the driver itself is root.
 struct User {
@@ -41,6 +57,8 @@ inline const User root_user{};
 inline const User nobody_user{65534, 65534, ""};
 inline const User daemon_user{1, 1, ""};
 inline const User namespaced_user{0, 0, "", true};
+/// Whether a namespaced user can be had; says so when not.
+bool can_unshare();
 
 class Role {
  public:
@@ -60,6 +78,8 @@ class Role {
   Answer refuse(const std::string& command, const std::string& code);
   /// Again and again until the call fails with this code.
   Answer until(const std::string& command, const std::string& code);
+  /// Again and again until the call succeeds.
+  Answer until_ok(const std::string& command) { return until(command, ""); }
 
   void start(const std::string& lane, const std::string& command);
   /// The answer of what was started, whatever it is.

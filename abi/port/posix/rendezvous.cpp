@@ -101,19 +101,72 @@ void pause_briefly() {
   poll(nullptr, 0, 5);
 }
 
-std::uint64_t start_time(std::uint32_t pid) {
-  char path[40], text[1024];
-  std::snprintf(path, sizeof path, "/proc/%u/stat", pid);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  const ssize_t got = read(fd, text, sizeof text - 1);
+/// A small file of /proc, as text. False: it cannot be read.
+struct ProcText {
+  char bytes[1024];
+};
+bool read_proc(const char* path, ProcText& out) {
+  const int fd = sys(Call::proc, [&] { return open(path, O_RDONLY | O_CLOEXEC); });
+  if (fd < 0) return false;
+  const ssize_t got = read(fd, out.bytes, sizeof out.bytes - 1);
   close(fd);
-  if (got <= 0) return 0;
-  text[got] = 0;
-  const char* at = std::strrchr(text, ')');  // The name before it may hold anything.
-  for (int field = 2; at != nullptr && field < 22; ++field)
+  if (got <= 0) return false;
+  out.bytes[got] = 0;
+  return true;
+}
+
+/// The n-th field of a stat file, from the 4th on; 0 when it is not there.
+std::uint64_t stat_field(const ProcText& stat, int n) {
+  const char* at = std::strrchr(stat.bytes, ')');  // The name before it may hold anything.
+  for (int field = 2; at != nullptr && field < n; ++field)
     at = std::strchr(at + 1, ' ');
   return at != nullptr ? std::strtoull(at, nullptr, 10) : 0;
+}
+
+std::uint64_t start_time(std::uint32_t pid) {
+  char path[40];
+  std::snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  ProcText stat;
+  return read_proc(path, stat) ? stat_field(stat, 22) : 0;
+}
+
+/// The number under which /proc shows the process of a pidfd, whatever namespace /proc is of. Not
+/// positive: it does not show it.
+long pid_in_proc(int pidfd) {
+  char path[40];
+  std::snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+  ProcText text;
+  const char* const at = read_proc(path, text) ? std::strstr(text.bytes, "\nPid:") : nullptr;
+  return at != nullptr ? std::strtol(at + 5, nullptr, 10) : -1;
+}
+
+/// Sets `threads` to how many the process of this thread has.
+Life life_of_thread(const char* path, std::uint64_t& threads) {
+  constexpr std::uint64_t is_exiting = 0x4;  // PF_EXITING: set before the first file is closed.
+  ProcText stat;
+  if (!read_proc(path, stat)) return Life::unknown;
+  threads = stat_field(stat, 20);
+  return (stat_field(stat, 9) & is_exiting) != 0 ? Life::exiting : Life::alive;
+}
+
+/// The first thread may have ended long before the others.
+Life life_of_threads(long pid) {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+  std::uint64_t threads = 0;
+  const Life first = life_of_thread(path, threads);
+  if (first != Life::exiting || threads <= 1) return first;
+  std::snprintf(path, sizeof path, "/proc/%ld/task", pid);
+  DIR* const dir = opendir(path);
+  if (dir == nullptr) return Life::unknown;
+  Life found = Life::exiting;
+  while (const dirent* entry = found == Life::exiting ? readdir(dir) : nullptr) {
+    const long thread = std::strtol(entry->d_name, nullptr, 10);
+    std::snprintf(path, sizeof path, "/proc/%ld/task/%ld/stat", pid, thread);
+    if (thread > 0 && life_of_thread(path, threads) == Life::alive) found = Life::alive;
+  }
+  closedir(dir);
+  return found;
 }
 
 }  // namespace
@@ -443,6 +496,14 @@ int peer_watch(int socket, const Credentials& peer) {
   if (before != 0 && before == start_time(peer.pid) && connected) return fd;
   close_descriptor(fd);
   return -ESRCH;
+}
+
+Life life_of(int pidfd) {
+  if (pidfd < 0) return Life::unknown;
+  const long pid = pid_in_proc(pidfd);
+  const Life seen = pid > 0 ? life_of_threads(pid) : Life::unknown;
+  // After the look: its number is nobody else's until the pidfd says that it ended.
+  return wait_readable(pidfd, 0) == 1 ? Life::ended : seen;
 }
 
 bool has_peer_pidfd() {

@@ -40,6 +40,7 @@ enum class Call : unsigned char {
   getrandom,
   future_write_seal,
   noexec_seal,
+  proc,
   count
 };
 
