@@ -681,7 +681,10 @@ int32_t vdset_server_free_buffer(vdset_server* server, void* buffer, uint32_t si
   const core::PoolMap& map = server->pools.map();
   const std::uint32_t slot = map.slot_at(buffer);
   const bool fits = slot != core::no_slot && size_bytes <= map.plan(map.pool_of(slot)).data_bytes;
-  if (fits && server->buffers.release(atomics, slot)) return VDSET_OK;
+  if (fits && server->buffers.release(atomics, slot)) {
+    if (server->buffers.state(slot) != core::SlotState::free) readmit_freed(*server, slot);
+    return VDSET_OK;
+  }
   return fail(VDSET_E_INVALID,
               "free: not an allocated buffer of this size, or in a command under way");
 }

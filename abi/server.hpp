@@ -168,6 +168,22 @@ inline vdset_server& server_of(Role& role) {
                                           offsetof(vdset_server, role));
 }
 
+// ---- server_quarantine.cpp ----
+/// What the dead consumer of a device had fetched gets new pages, with the contents when the client
+/// only reads them. False: some could not be had. Under the device's lock.
+bool renew_buffers(vdset_server& server, vdset_server_device& device);
+/// What the consumer that left alive had fetched goes out of use. `first`: where the sweep's
+/// results begin. True: there was some. Under the device's lock.
+bool quarantine_failed(vdset_server& server, vdset_server_device& device, std::uint32_t first);
+/// That one is dead now: its buffers come back into use, once they are freed or sent again.
+void end_quarantine(vdset_server& server, std::uint32_t participant);
+/// Of a buffer that its owner has freed: if it waits for new pages only, nobody uses it now. Under
+/// pool_lock.
+void readmit_freed(vdset_server& server, std::uint32_t slot);
+/// The same of one that its owner sends again; false: it cannot be lent. Under pool_lock.
+bool lend_again(vdset_server& server, std::uint32_t slot, std::uint32_t opcode,
+                std::uint32_t participant);
+
 // ---- server_agent.cpp ----
 /// Ends everything outstanding with 995 and calls back. The agent, or Close without one.
 void drain_server(vdset_server& server);

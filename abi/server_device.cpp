@@ -60,7 +60,8 @@ core::Sent queue(vdset_server_device& device, vdset_command& command, std::uint3
   std::uint32_t handle = 0;
   if (slot != core::no_slot) {
     const port::Locked pool(server.pool_lock);
-    bad_buffer = !server.buffers.lend(atomics, slot, device.consumer);
+    bad_buffer = !server.buffers.lend(atomics, slot, device.consumer) &&
+                 !lend_again(server, slot, command.code, device.consumer);
     if (bad_buffer) return core::Sent::closed;
     handle = server.codec.encode(slot, server.buffers.generation(slot));
   }

@@ -51,52 +51,6 @@ void forget_peer(vdset_server& server, std::uint32_t i) {
 
 // ---- The end of a consumer
 
-/// Buffers that a dead process had fetched: the kernel may still write into them for it. They get
-/// new pages, with the contents when the client only reads them. False: one could not be had, and
-/// what it held is lost.
-bool renew_buffers(vdset_server& server, vdset_server_device& device) {
-  bool renewed = true;
-  device.device.for_each_held(atomics, [&](std::uint32_t opcode, std::uint32_t handle) {
-    // Read-only for clients and sealed: nothing writes there for them.
-    if (handle == 0 || server.clients_cannot_write) return;
-    const std::uint32_t slot = server.codec.slot(handle);
-    const port::Locked guard(server.pool_lock);
-    const core::PoolMap& map = server.pools.map();
-    const std::uint32_t pool = map.pool_of(slot);
-    const core::PoolPlan& plan = map.plan(pool);
-    const std::uint64_t stride = std::uint64_t{plan.stride_lines} * core::line_bytes;
-    const bool keep = opcode == core::opcode_write;
-    void* const copy = keep ? allocate(plan.data_bytes) : nullptr;
-    if (copy != nullptr) std::memcpy(copy, map.data(slot), plan.data_bytes);
-    const int error = keep && copy == nullptr
-                          ? -ENOMEM
-                          : port::memory_renew(server.pools.descriptor(pool),
-                                               (slot - plan.first_slot) * stride, stride);
-    if (error != 0)
-      server.buffers.quarantine(atomics, slot, device.consumer);
-    else if (copy != nullptr)
-      std::memcpy(map.data(slot), copy, plan.data_bytes);
-    release(copy);
-    renewed &= error == 0;
-  });
-  return renewed;
-}
-
-/// Who left alive may still touch what it had fetched: out of use while the set lives. True: there
-/// was some. `first`: where the sweep's results begin.
-bool quarantine_failed(vdset_server& server, vdset_server_device& device, std::uint32_t first) {
-  bool any = false;
-  const port::Locked guard(server.pool_lock);
-  for (std::uint32_t i = first; i < device.swept.count; ++i) {
-    if (device.swept.items[i].result.code != core::code_operation_aborted) continue;
-    any = true;
-    const auto& pending = *static_cast<vdset_server_device::Pending*>(device.swept.items[i].cookie);
-    if (pending.slot != core::no_slot)
-      server.buffers.quarantine(atomics, pending.slot, device.consumer);
-  }
-  return any;
-}
-
 /// The consumer of a device is gone: its commands fail or are offered, the device can be opened
 /// again, on a fresh part C. True: it lives and had fetched commands.
 bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead) {
@@ -202,6 +156,7 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
     peer.state = ParticipantState::dead;
     publish_peer(server, i);
     lose_devices(server, i, true);
+    end_quarantine(server, i);
   }
   forget_peer(server, i);
 }

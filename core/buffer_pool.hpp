@@ -65,7 +65,10 @@ class BufferPool {
   /// FreeBuffer. False: the slot is not allocated, or lent to a command.
   [[nodiscard]] bool release(A& a, std::uint32_t slot) {
     const SlotWord word = shadow(slot);
-    if (word.state == SlotState::quarantined) return true;  // Stays out of use while the set lives.
+    if (word.state == SlotState::quarantined && owed_[slot] == SlotState::live) {
+      owed_[slot] = SlotState::free;
+      return true;
+    }
     if (word.state != SlotState::live) return false;
     publish(a, slot, {SlotState::free, nobody, word.generation});
     push(lists_[pool_of(slot)], slot);
@@ -85,7 +88,10 @@ class BufferPool {
   /// handles are refused before the callback runs.
   void give_back(A& a, std::uint32_t slot) {
     const SlotWord word = shadow(slot);
-    if (word.state == SlotState::quarantined) return;
+    if (word.state == SlotState::quarantined) {
+      owed_[slot] = SlotState::live;
+      return;
+    }
     Expects(word.state == SlotState::lent);
     publish(a, slot, {SlotState::live, nobody, word.generation + (lease_ ? 1u : 0u)});
   }
@@ -97,13 +103,37 @@ class BufferPool {
     publish(a, slot, {SlotState::live, nobody, word.generation});
   }
 
-  /// Takes a lent buffer out of use: a process that left but lives may still touch it. Never free
-  /// again while the set lives.
-  void quarantine(A& a, std::uint32_t slot, std::uint32_t participant) {
+  /// Takes a lent buffer out of use: `holder`, a process that left but lives, may still touch it;
+  /// nobody: it is dead, but its pages could not be replaced. Its owner goes on owning it.
+  void quarantine(A& a, std::uint32_t slot, std::uint32_t holder) {
     const SlotWord word = shadow(slot);
     if (word.state == SlotState::quarantined) return;
     Expects(word.state == SlotState::lent || word.state == SlotState::live);
-    publish(a, slot, {SlotState::quarantined, participant, word.generation});
+    owed_[slot] = word.state;
+    publish(a, slot, {SlotState::quarantined, holder, word.generation});
+  }
+  /// That process is dead: with new pages its buffers can be used again.
+  void forget_holder(A& a, std::uint32_t holder) {
+    for (std::uint32_t slot = 0; slot < slots_max; ++slot) {
+      const SlotWord word = shadow(slot);
+      if (word.state == SlotState::quarantined && word.participant == holder)
+        publish(a, slot, {SlotState::quarantined, nobody, word.generation});
+    }
+  }
+  /// Quarantined, and the one reason is its pages: it is to its owner `owed`, FREE or LIVE.
+  [[nodiscard]] bool wants_pages(std::uint32_t slot, SlotState owed) const {
+    const SlotWord word = shadow(slot);
+    return word.state == SlotState::quarantined && word.participant == nobody &&
+           owed_[slot] == owed;
+  }
+  /// It has new pages: back into use, as what it is to its owner.
+  void readmit(A& a, std::uint32_t slot) {
+    const std::uint32_t generation = shadow(slot).generation;
+    if (wants_pages(slot, SlotState::live))
+      return publish(a, slot, {SlotState::live, nobody, generation + (lease_ ? 1u : 0u)});
+    Expects(wants_pages(slot, SlotState::free));
+    publish(a, slot, {SlotState::free, nobody, generation});
+    push(lists_[pool_of(slot)], slot);
   }
 
   [[nodiscard]] SlotState state(std::uint32_t slot) const { return shadow(slot).state; }
@@ -158,6 +188,7 @@ class BufferPool {
   FreeList lists_[pools_max] = {};
   std::uint32_t shadow_[slots_max] = {};
   std::uint16_t next_[slots_max] = {};
+  SlotState owed_[slots_max] = {};  // What a quarantined slot is to its owner.
 };
 
 }  // namespace vdset::core

@@ -152,3 +152,57 @@ TEST_CASE("where /proc shows nothing, who lets go of its sockets has left after 
   CHECK(done.signed_number("code") == 995);
   held.end();
 }
+
+/// A secondary takes a command and goes without dying: its buffer is out of use while it lives.
+static Role& leave_with_buffer(Held& held, const std::string& how) {
+  Role& leaver = held.join("leaver");
+  held.send(4);
+  leaver.ok("get -1");
+  leaver.call(how);
+  CHECK(held.server.ok("completion").signed_number("code") == 995);
+  return leaver;
+}
+
+TEST_CASE("what one who left had fetched comes back when it is dead, if it was freed meanwhile") {
+  for (const std::string how : {"close-descriptors", "close"}) {
+    CAPTURE(how);
+    Held held("");
+    Role& leaver = leave_with_buffer(held, how);
+    held.server.ok("free " + held.buffer);
+    CHECK(count_buffers(held.server) == 15);
+    leaver.kill();
+    CHECK(held.server.until_ok("allocate 4096 0").at("buffer") == held.buffer);
+    CHECK(count_buffers(held.server) == 0);
+    held.end();
+  }
+}
+
+TEST_CASE("what one who left had fetched comes back when it is dead, whenever it is freed") {
+  Held held("");
+  Role& leaver = leave_with_buffer(held, "close-descriptors");
+  CHECK(count_buffers(held.server) == 15);
+  leaver.kill();
+  for (int i = 0; i < 50; ++i)  // Time for the server to learn of it.
+    held.expect_others_work();
+  CHECK(count_buffers(held.server) == 0);
+  held.server.ok("free " + held.buffer);
+  CHECK(held.server.until_ok("allocate 4096 0").at("buffer") == held.buffer);
+  held.end();
+}
+
+TEST_CASE("what one who left had fetched can be sent again when it is dead, as it was") {
+  Held held("");
+  Role& leaver = leave_with_buffer(held, "close");
+  held.server.ok("fill " + held.buffer + " 4096 11");
+  Role& next = held.stage.add("next");
+  reopen(held, next);
+  const std::string send = "send 2 4096 device=held.1 buffer=" + held.buffer;
+  held.server.refuse(send, "VDSET_E_INVALID");
+  leaver.kill();
+  const std::uint64_t id = held.server.until_ok(send).number("id");
+  const Answer got = next.ok("get -1");
+  CHECK(next.ok("check " + got.at("buffer") + " 4096 11").number("equal") == 1);
+  next.ok("complete " + got.at("id") + " 0 4096");
+  CHECK(held.server.ok("completion").number("id") == id);
+  held.end();
+}

@@ -2,8 +2,8 @@
 // Goal: the server's allocator gives each buffer to one owner at a time, reuses as late as it can,
 // and shows in S what docs/format.md, "Slot word", says.
 // Method: call by call with the published word looked at; then at random against a model.
-#include "core/buffer_pool.hpp"
 #include <deque>
+#include "core/buffer_pool.hpp"
 #include "core/slot_table.hpp"
 #include "tests/unit/support.hpp"
 
@@ -174,21 +174,63 @@ TEST_CASE("freeing twice, or what was never allocated, is refused") {
   CHECK(rig.pool.available(1, 1) == 2);
 }
 
-TEST_CASE("a quarantined buffer is never lent, resolved or allocated again") {
-  Rig rig;
+/// A buffer that participant 9 had fetched when it left.
+static void quarantine(Rig& rig) {
   rig.add(1, 1024);
   REQUIRE(rig.pool.allocate(a, 1, 1) == 0);
   REQUIRE(rig.pool.lend(a, 0, 9));
-  const std::uint32_t generation = rig.pool.generation(0);
   rig.pool.quarantine(a, 0, 9);
+}
+
+TEST_CASE("a quarantined buffer is not lent, resolved or allocated while its holder lives") {
+  Rig rig;
+  quarantine(rig);
+  const std::uint32_t generation = rig.pool.generation(0);
   CHECK(rig.shows(0, SlotState::quarantined, 9, generation));
   CHECK(rig.resolve(rig.codec().encode(0, generation)) != Refusal::none);
-  rig.pool.give_back(a, 0);  // The command's completion: nothing to give.
+  CHECK_FALSE(rig.pool.release(a, 0));  // In a command under way.
+  rig.pool.give_back(a, 0);
   CHECK(rig.shows(0, SlotState::quarantined, 9, generation));
   CHECK_FALSE(rig.pool.lend(a, 0, 2));
   CHECK(rig.pool.release(a, 0));  // FreeBuffer is the owner's right; the buffer stays out of use.
+  CHECK_FALSE(rig.pool.release(a, 0));
   CHECK(rig.shows(0, SlotState::quarantined, 9, generation));
   CHECK(rig.pool.allocate(a, 1, 1) == no_slot);
+  rig.pool.forget_holder(a, 8);  // Another.
+  CHECK_FALSE(rig.pool.wants_pages(0, SlotState::free));
+}
+
+TEST_CASE("a quarantined buffer that was freed is free again, once its holder is dead") {
+  Rig rig;
+  quarantine(rig);
+  const std::uint32_t generation = rig.pool.generation(0);
+  rig.pool.give_back(a, 0);
+  CHECK(rig.pool.release(a, 0));
+  rig.pool.forget_holder(a, 9);
+  CHECK(rig.shows(0, SlotState::quarantined, nobody, generation));
+  REQUIRE(rig.pool.wants_pages(0, SlotState::free));
+  rig.pool.readmit(a, 0);
+  CHECK(rig.shows(0, SlotState::free, nobody, generation));
+  CHECK_FALSE(rig.pool.wants_pages(0, SlotState::free));
+  CHECK(rig.pool.available(1, 1) == 1);
+  CHECK(rig.pool.allocate(a, 1, 1) == 0);
+  CHECK(rig.pool.allocate(a, 1, 1) == no_slot);  // Once, not twice.
+}
+
+TEST_CASE("a quarantined buffer that its owner keeps is its owner's again, under a new handle") {
+  for (bool lease : {true, false}) {
+    Rig rig(lease);
+    quarantine(rig);
+    const std::uint32_t generation = rig.pool.generation(0);
+    rig.pool.forget_holder(a, 9);
+    CHECK_FALSE(rig.pool.wants_pages(0, SlotState::live));  // The command is not called back yet.
+    rig.pool.give_back(a, 0);
+    CHECK_FALSE(rig.pool.wants_pages(0, SlotState::free));
+    REQUIRE(rig.pool.wants_pages(0, SlotState::live));
+    rig.pool.readmit(a, 0);
+    CHECK(rig.shows(0, SlotState::live, nobody, generation + (lease ? 1 : 0)));
+    CHECK(rig.pool.lend(a, 0, 2));
+  }
 }
 
 TEST_CASE("a generation wraps at 20 bits without touching the state") {
