@@ -24,6 +24,12 @@ bool add_device(vdset_set& set, vdset_device& device) {
   return true;
 }
 
+bool has_device(vdset_set& set, const Name& name) {
+  const port::Locked guard(set.lock);
+  return std::any_of(set.devices, set.devices + set.device_count,
+                     [&](const vdset_device* device) { return device->name == name; });
+}
+
 /// Makes the object of a granted device.
 std::int32_t make_device(vdset_set& set, const Name& name, const Message& grant, Descriptors& parts,
                          vdset_device*& out) {
@@ -54,9 +60,12 @@ std::int32_t make_device(vdset_set& set, const Name& name, const Message& grant,
 
 /// One question to the server. OK with *out; BUSY inside means "not yet named".
 std::int32_t ask_for_device(vdset_set& set, const Name& name, vdset_device** out) {
+  const port::Locked turn(set.open_lock);
   Message question, answer;
   Descriptors parts;
   question.kind = MessageKind::open_device;
+  // A grant that came and could not be taken is to be repeated.
+  question.a = has_device(set, name) ? 0 : 1;
   question.set_text(name.text, name.bytes);
   std::int32_t result = ask(set, question, answer, parts);
   if (result != VDSET_OK) return result;
@@ -66,6 +75,7 @@ std::int32_t ask_for_device(vdset_set& set, const Name& name, vdset_device** out
                 static_cast<int>(answer.text_bytes), answer.text);
   vdset_device* device = nullptr;
   result = make_device(set, name, answer, parts, device);
+  if (result == VDSET_E_MEMORY) return result;  // Asked again, the server grants it again.
   if (result != VDSET_OK) {
     // The server counts it as this process's: nobody else could ever open it.
     abort_set(set, VDSET_CALL_NONE, set.me, "a granted device could not be mapped", result);

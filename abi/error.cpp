@@ -26,6 +26,10 @@ int32_t fail_system(int error, const char* what) {
   return fail(memory ? VDSET_E_MEMORY : VDSET_E_UNEXPECTED, "%s: %s", what, text);
 }
 
+int32_t fail_descriptors(const char* set) {
+  return fail(VDSET_E_MEMORY, "set %s: %s", set, no_descriptor_free);
+}
+
 }  // namespace vdset
 
 extern "C" {

@@ -10,4 +10,10 @@ namespace vdset {
 /// The code for a refusal of the system: out of memory, or unexpected. `error` is -errno.
 int32_t fail_system(int error, const char* what);
 
+/// MEMORY: descriptors that a peer passed did not fit into this process.
+int32_t fail_descriptors(const char* set);
+inline constexpr char no_descriptor_free[] =
+    "no descriptor is free in this process for what its peer passes; close some, or raise the "
+    "limit of open files (ulimit -n)";
+
 }  // namespace vdset

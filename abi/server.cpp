@@ -99,12 +99,15 @@ std::int32_t join(vdset_server& server, const vdset_join_options& options) {
   hello.a = static_cast<std::uint32_t>(core::Role::server);
   hello.b = core::layout_version;
   hello.set_text(server.name.text, server.name.bytes);
+  // A set has one server in its life: a welcome that could not be taken would be the end of it.
+  if (!port::has_descriptors(2)) return fail_descriptors(server.name.text);
   int error = send_message(primary.socket, hello);
   if (error == 0 && port::wait_readable(primary.socket, deadline) == 0)
     return fail(VDSET_E_TIMEOUT, "set %s: its primary client does not answer; is it stopped?",
                 server.name.text);
   // Who is not admitted is told and let go before it has said anything.
   if (error == 0 || error == -EPIPE) error = receive_message(primary.socket, answer, parts);
+  if (error == -EMFILE) return fail_descriptors(server.name.text);
   if (error != 0)
     return fail(VDSET_E_INVALID, "set %s: it ended while the server opened it", server.name.text);
   if (answer.kind == MessageKind::refused)

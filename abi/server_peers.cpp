@@ -217,25 +217,47 @@ std::int32_t refuse_device(Message& answer, std::int32_t result, const char* why
   return result;
 }
 
-/// Whether a device of that name was closed before any client opened it: it may be, to learn CLOSE.
-bool has_unopened(vdset_server& server, const Name& name) {
+/// OpenDevice of a client. `lost`: it has no such device, so a grant of it has not come through.
+struct Opening {
+  std::uint32_t participant;
+  Name name;
+  bool lost;
+};
+
+/// Under the device's lock.
+bool is_to_be_repeated(const vdset_server_device& device, const Opening& opening) {
+  return opening.lost && device.consumer == opening.participant;
+}
+
+/// In a set that has ended: whether a device of that name was closed before any client opened it,
+/// to whom it may be open to learn CLOSE.
+bool is_openable_closed(vdset_server& server, const Opening& opening) {
   for (std::uint32_t i = 0; i < server.geometry.device_count; ++i) {
     vdset_server_device& device = *server.devices[i];
     const port::Locked guard(device.lock);
-    if (device.name == name && device.epoch == 0) return true;
+    if (device.name == opening.name && (device.epoch == 0 || is_to_be_repeated(device, opening)))
+      return true;
   }
   return false;
 }
 
-/// OpenDevice of a client (ambiguities A1 and A4 of the semantics).
-std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const Name& name,
-                          Message& answer, int& descriptor) {
+void fill_grant(const vdset_server_device& device, Message& answer, int& descriptor) {
+  answer.a = device.index;
+  answer.b = device.epoch;
+  answer.c = device.device.ring().first_outstanding();
+  answer.d = device.device.ring().tail();
+  descriptor = device.c_descriptor;
+}
+
+/// Ambiguities A1 and A4 of the semantics.
+std::int32_t grant_device(vdset_server& server, const Opening& opening, Message& answer,
+                          int& descriptor) {
   const core::SetState state = state_of(server);
   if (state == core::SetState::aborted)
     return refuse_device(answer, VDSET_E_ABORT, "the set was aborted");
   if (state < core::SetState::initializing)
     return refuse_device(answer, VDSET_E_PROTOCOL, "the set is not configured yet");
-  if (state == core::SetState::terminated && !has_unopened(server, name))
+  if (state == core::SetState::terminated && !is_openable_closed(server, opening))
     return refuse_device(answer, VDSET_E_PROTOCOL, "the set has ended");
   std::uint32_t unnamed = 0, free = 0, vacant = 0;
   bool is_open = false;
@@ -245,7 +267,11 @@ std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const
     unnamed += device.state == core::DeviceState::unnamed ? 1 : 0;
     free += device.state == core::DeviceState::named ? 1 : 0;
     vacant += device.consumer == core::nobody && device.state != core::DeviceState::closed ? 1 : 0;
-    if (device.state == core::DeviceState::unnamed || !(device.name == name)) continue;
+    if (device.state == core::DeviceState::unnamed || !(device.name == opening.name)) continue;
+    if (is_to_be_repeated(device, opening)) {
+      fill_grant(device, answer, descriptor);
+      return VDSET_OK;
+    }
     // CLOSED before it was opened: the client learns CLOSE from its first GetCommand.
     const bool never_opened = device.state == core::DeviceState::closed && device.epoch == 0;
     if (device.state != core::DeviceState::named && !never_opened) {
@@ -253,16 +279,13 @@ std::int32_t grant_device(vdset_server& server, std::uint32_t participant, const
       continue;
     }
     ++device.epoch;
-    device.consumer = participant;
+    device.consumer = opening.participant;
     if (!never_opened) {
       device.state = core::DeviceState::open;
-      core::publish_device(atomics, server.part.rows[i], {device.state, participant, device.epoch});
+      core::publish_device(atomics, server.part.rows[i],
+                           {device.state, device.consumer, device.epoch});
     }
-    answer.a = i;
-    answer.b = device.epoch;
-    answer.c = device.device.ring().first_outstanding();
-    answer.d = device.device.ring().tail();
-    descriptor = device.c_descriptor;
+    fill_grant(device, answer, descriptor);
     return VDSET_OK;
   }
   if (is_open && vacant > 0)
@@ -289,12 +312,12 @@ void handle_question(vdset_server& server, std::uint32_t i, int socket, const Me
   Message answer;
   int descriptor = -1;
   answer.request = question.request;
-  Name name;
+  Opening opening{i, {}, question.a == 1};
   switch (question.kind) {
     case MessageKind::open_device:
       answer.kind = MessageKind::grant;
-      answer.result = read_name(question.text, question.text_bytes, name)
-                          ? grant_device(server, i, name, answer, descriptor)
+      answer.result = read_name(question.text, question.text_bytes, opening.name)
+                          ? grant_device(server, opening, answer, descriptor)
                           : refuse_device(answer, VDSET_E_INVALID, "not a name");
       return answer_peer(server, i, socket, answer, descriptor);
     case MessageKind::map_pool:

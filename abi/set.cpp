@@ -71,6 +71,24 @@ void lose_server(vdset_set& set) {
                      admit_to_primary);
 }
 
+/// An abort of this process's making, in words; the server may have parts that others wait at.
+void send_abort(vdset_set& set, const char* words, std::int32_t code) {
+  Message message;
+  message.kind = MessageKind::abort;
+  message.result = code;
+  message.a = VDSET_CALL_SIGNAL_ABORT;
+  message.set_text(words, strnlen(words, core::reason_text_bytes_max));
+  const int socket = set.control_socket >= 0 ? set.control_socket : set.request_socket;
+  if (socket >= 0) send_message(socket, message);
+}
+
+/// The parts came, and this process cannot take them.
+void want_parts(vdset_set& set, const char* why) {
+  send_abort(set, why, VDSET_E_MEMORY);
+  abort_set(set, VDSET_CALL_NONE, core::primary_index, why, VDSET_E_MEMORY);
+  lose_server(set);
+}
+
 /// The server has made S and W.
 void take_parts(vdset_set& set, const Message& message, Descriptors& parts) {
   if (set.wake != nullptr) return lose_server(set);
@@ -78,10 +96,9 @@ void take_parts(vdset_set& set, const Message& message, Descriptors& parts) {
   if (port::socket_judge(set.request_socket, false) != 0)
     port::close_descriptor(set.request_socket);
   const std::int32_t attached = attach(set, message, parts, message.a, set.server_pid);
+  if (attached == VDSET_E_MEMORY) return want_parts(set, vdset_last_error());
   if (attached != VDSET_OK) {
-    const bool want = attached == VDSET_E_MEMORY;  // This process's own trouble.
-    abort_set(set, want ? VDSET_CALL_NONE : VDSET_CALL_POISONED,
-              want ? core::primary_index : core::server_index, vdset_last_error(), attached);
+    abort_set(set, VDSET_CALL_POISONED, core::server_index, vdset_last_error(), attached);
     return lose_server(set);
   }
   constexpr auto byte = static_cast<std::uint32_t>(offsetof(core::WakeWords, primary_alive));
@@ -96,6 +113,7 @@ void read_control(vdset_set& set) {
   Descriptors descriptors;
   const int error = receive_message(set.control_socket, message, descriptors);
   if (error == -EAGAIN) return;
+  if (error == -EMFILE) return want_parts(set, no_descriptor_free);
   if (error != 0) return lose_server(set);
   if (message.kind == MessageKind::parts) return take_parts(set, message, descriptors);
   if (message.kind == MessageKind::abort) take_words(set, message);
@@ -189,6 +207,7 @@ vdset_set* make_set(bool primary) {
   set->role.forked = role_forked;
   set->role.needs_thread = primary || !port::has_wait_many();
   port::mutex_init(set->lock);
+  port::mutex_init(set->open_lock);
   port::mutex_init(set->grow_lock);
   port::mutex_init(set->request_lock);
   return set;
@@ -321,6 +340,7 @@ std::int32_t join(vdset_set& set, const vdset_join_options& options) {
                 set.name.text);
   // Who is not admitted is told and let go before it has said anything.
   if (error == 0 || error == -EPIPE) error = receive_message(set.request_socket, answer, parts);
+  if (error == -EMFILE) return fail_descriptors(set.name.text);
   if (error != 0)
     return fail(VDSET_E_PROTOCOL, "set %s: it ended while this process joined", set.name.text);
   if (answer.kind == MessageKind::refused)
@@ -487,6 +507,7 @@ int32_t vdset_set_open_in_secondary(const char* name, const vdset_join_options* 
   result = join(*set, options);
   if (result == VDSET_OK) result = finish_join(*set);
   if (result != VDSET_OK) {
+    say_goodbye(*set);  // It may have been admitted.
     dispose(*set);
     return result;
   }
@@ -516,17 +537,9 @@ int32_t vdset_set_signal_abort(vdset_set* set, int32_t code, const char* text) {
   const char* const words = text != nullptr ? text : "SignalAbort";
   // Message first: a server that runs then records the words; the abort words follow and reach
   // everybody.
-  Message message;
-  message.kind = MessageKind::abort;
-  message.result = code;
-  message.a = VDSET_CALL_SIGNAL_ABORT;
-  message.set_text(words, strnlen(words, core::reason_text_bytes_max));
   {
     const port::Locked guard(library::lock());
-    if (set->control_socket >= 0)
-      send_message(set->control_socket, message);
-    else if (set->request_socket >= 0)
-      send_message(set->request_socket, message);
+    send_abort(*set, words, code);
   }
   abort_set(*set, VDSET_CALL_SIGNAL_ABORT, set->me, words, code);
   return VDSET_OK;

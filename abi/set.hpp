@@ -82,6 +82,7 @@ struct vdset_set {
   vdset::core::SlotTable<vdset::Atomics> slots;
   vdset::core::HandleCodec codec;
 
+  vdset::port::Mutex open_lock;  // One thread opens a device at a time.
   vdset_device* devices[vdset::core::devices_max];
   std::uint32_t device_count;
 

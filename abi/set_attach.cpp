@@ -261,9 +261,7 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
       continue;
     }
     set.pool_asked = false;
-    if (error == -EMFILE)
-      return fail(VDSET_E_MEMORY, "set %s: no free descriptor for what the server passed",
-                  set.name.text);
+    if (error == -EMFILE) return fail_descriptors(set.name.text);
     if (error == 0 && answer.request == question.request) return VDSET_OK;
     if (error == 0) return poison(set, "an answer that nobody asked for");
   }

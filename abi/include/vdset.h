@@ -307,7 +307,7 @@ VDSET_API int32_t vdset_set_create(const char *name, const struct vdset_config *
 /* VDI OpenInSecondary. Joins a set of another process as a helper, once its server has configured it. Blocks at most 10 s, for the server's answer.
  * INVALID no such set, or found in two directories; PROTOCOL not yet configured: let the primary's get_configuration return first; ABORT; SECURITY;
  * TIMEOUT the
- * server did not answer; MEMORY the parts do not fit into this process. */
+ * server did not answer; MEMORY the parts do not fit into this process, or no descriptor is free for them. */
 VDSET_API int32_t vdset_set_open_in_secondary(const char *name, const struct vdset_join_options *options, vdset_set **out);
 
 /* VDI GetConfiguration. Waits until the server has configured the set, then fills *out (out->struct_bytes set by the caller). Any number of threads.
@@ -319,7 +319,8 @@ VDSET_API int32_t vdset_set_get_configuration(vdset_set *set, int64_t timeout_ns
  * come, at most 10 s in all. The device belongs to the set and ends with it; it is never freed by the caller.
  * OPEN all devices are open (harmless: ends a loop); PROTOCOL not configured yet, or this device is already open; INVALID no such name; ABORT;
  * TIMEOUT; BUSY
- * the device's last consumer left but lives: wait for its end; MEMORY. *out is NULL on failure. */
+ * the device's last consumer left but lives: wait for its end; MEMORY, also when no descriptor is free: the device is this process's, call again.
+ * *out is NULL on failure. */
 VDSET_API int32_t vdset_set_open_device(vdset_set *set, const char *name, vdset_device **out);
 
 /* VDI GetCommand. The next command, in the order sent. *out is a read-only copy that stays valid until this command is completed or the set is

@@ -72,6 +72,8 @@ int memory_renew(int descriptor, std::uint64_t offset, std::uint64_t bytes);
 /// Bytes that could be allotted now without driving the system or the memory cgroup out of memory.
 std::uint64_t memory_available();
 
+/// Whether so many more descriptors can be had now.
+bool has_descriptors(unsigned count);
 /// Closes; ignores negative numbers; sets the variable to -1.
 void close_descriptor(int& descriptor);
 

@@ -191,6 +191,14 @@ std::uint64_t memory_available() {
   return half < room ? half : room;
 }
 
+bool has_descriptors(unsigned count) {
+  if (count == 0) return true;
+  int one = signal_create();  // Any will do.
+  const bool more = one >= 0 && has_descriptors(count - 1);
+  close_descriptor(one);
+  return more;
+}
+
 void close_descriptor(int& descriptor) {
   if (descriptor >= 0) close(descriptor);
   descriptor = -1;
