@@ -457,12 +457,9 @@ void poison_device(vdset_server& server, std::uint32_t device, const core::Finis
 bool is_over(vdset_server& server) {
   if (server.aborted.load(std::memory_order_relaxed)) return true;
   if (server.wake == nullptr) return false;
-  const std::uint32_t requested = core::abort_requested(atomics, *server.wake);
-  if (requested != 0) {
-    const auto word = core::AbortWord::unpack(requested);
-    // The words of whoever asked were sent before the word was stored.
-    read_news(server, word.participant);
-    abort_server(server, known_call(word.reason), word.participant, "SignalAbort", 0);
+  if (core::abort_requested(atomics, *server.wake) != 0) {
+    const port::Locked guard(library::lock());
+    obey_request(server);
     return state_of(server) == SetState::aborted;
   }
   if (!is_dead(&server.wake->primary_alive.alive)) return false;
@@ -572,7 +569,7 @@ int32_t vdset_server_begin_configuration(vdset_server* server,
   server->wake.publish(reinterpret_cast<core::WakeWords*>(server->w.base));
   result = publish_parts(*server);
   if (result != VDSET_OK) {
-    read_news(*server, core::primary_index);
+    read_news(*server);
     if (server->aborted.load()) return fail_aborted(*server);
     abort_server(*server, VDSET_CALL_NONE, core::server_index, "the parts could not be passed",
                  result);

@@ -154,9 +154,11 @@ void server_ready(Role& role, std::uint32_t tag);
 void server_tick(Role& role, std::int64_t now_ns);
 void server_forked(Role& role);
 int open_reception(vdset_server& server);
-/// Takes in what a participant has said, without waiting for the library thread: its words on an
-/// abort.
-void read_news(vdset_server& server, std::uint32_t participant);
+/// Ends the set if a participant's word in W asks for it, with that one's words on it, not waiting
+/// for the library thread to read them. Under the library's lock.
+void obey_request(vdset_server& server);
+/// Takes in what the primary has said or its end, not waiting for the library thread to do so.
+void read_news(vdset_server& server);
 void close_peers(vdset_server& server);
 /// Tells the primary of an abort by message, once; it may have no parts yet. Under the library's
 /// lock.

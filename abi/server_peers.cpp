@@ -118,8 +118,10 @@ void handle_abort(vdset_server& server, std::uint32_t i, const Message& message)
 constexpr const char* primary_died = "the primary client's process died";
 constexpr const char* closed_early = "the primary client closed the set before its end";
 
-/// What a participant has said and nobody has read: its words on an abort, its goodbye.
-void hear_words(vdset_server& server, std::uint32_t i) {
+/// What a participant has said on the end of the set and nobody has read: its words on an abort, a
+/// primary's goodbye. What else it said is dropped: what comes next is an end.
+void hear(vdset_server& server, std::uint32_t i) {
+  if (i == core::server_index || i >= core::participants_max) return;
   const Peer& peer = server.peers[i];
   Message message;
   // Bounded: what one socket can hold.
@@ -131,17 +133,11 @@ void hear_words(vdset_server& server, std::uint32_t i) {
   }
 }
 
-/// What was done before a participant died counts before its death: its words, and an abort that
-/// anybody has asked for.
+/// What was done before a participant's end counts before it: its words, and an abort that anybody
+/// has asked for.
 void hear_out(vdset_server& server, std::uint32_t i) {
-  hear_words(server, i);
-  if (server.wake == nullptr || server.aborted.load()) return;
-  const std::uint32_t requested = core::abort_requested(atomics, *server.wake);
-  if (requested == 0) return;
-  const auto word = core::AbortWord::unpack(requested);
-  // The words of whoever asked were sent before the word was stored.
-  if (word.participant < core::participants_max) hear_words(server, word.participant);
-  abort_server(server, known_call(word.reason), word.participant, "SignalAbort", 0);
+  hear(server, i);
+  if (!server.aborted.load()) obey_request(server);
 }
 
 /// The process is gone, by the kernel's word.
@@ -345,14 +341,6 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   handle_question(server, i, socket, message);
 }
 
-/// What a participant has said and nobody has read. Bounded: what one socket can hold.
-void hear(vdset_server& server, std::uint32_t participant) {
-  if (participant == core::server_index || participant >= core::participants_max) return;
-  Peer& peer = server.peers[participant];
-  for (int i = 0; i < 64 && peer.socket >= 0 && port::wait_readable(peer.socket, 0) == 1; ++i)
-    read_peer(server, participant, false);
-}
-
 // ---- Hellos
 
 std::uint32_t free_participant(const vdset_server& server) {
@@ -415,9 +403,19 @@ void admit_to_server(Role& role, const Visitor& visitor) {
 
 }  // namespace
 
-void read_news(vdset_server& server, std::uint32_t participant) {
+void obey_request(vdset_server& server) {
+  const std::uint32_t requested =
+      server.wake != nullptr ? core::abort_requested(atomics, *server.wake) : 0;
+  if (requested == 0) return;
+  const auto word = core::AbortWord::unpack(requested);
+  // The words of whoever asked were sent before the word was stored.
+  hear(server, word.participant);
+  abort_server(server, known_call(word.reason), word.participant, "SignalAbort", 0);
+}
+
+void read_news(vdset_server& server) {
   const port::Locked guard(library::lock());
-  hear(server, participant);
+  if (server.peers[core::primary_index].socket >= 0) read_peer(server, core::primary_index, false);
 }
 
 int make_client_part(const vdset_server& server, port::Mapping& c, int& descriptor) {
