@@ -45,6 +45,7 @@ class CVDS {
   int32_t open_device(vdset_set* open, const char* name, ClientVirtualDevice** out);
   int32_t close();
 
+  pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;  // Create, OpenInSecondary: one at a time.
   std::atomic<vdset_set*> set{nullptr};
   bool secondary = false;
   int64_t unit_ns = sqlvdi::second_ns;

@@ -14,12 +14,12 @@ static_assert(offsetof(vdset_config, server_timeout_ms) == offsetof(VDConfig, se
               "same order");
 
 CVDS* CVDS::of(ClientVirtualDeviceSet& face) {
-  if (face.cvds == nullptr) face.cvds = sqlvdi::make<CVDS>();
-  return face.cvds;
+  return sqlvdi::make_once(face.cvds);
 }
 
 vdset_set* CVDS::set_of(const ClientVirtualDeviceSet& face) {
-  return face.cvds != nullptr ? face.cvds->set.load() : nullptr;
+  const CVDS* const cvds = sqlvdi::made(face.cvds);
+  return cvds != nullptr ? cvds->set.load() : nullptr;
 }
 
 bool CVDS::has_open_devices() {
@@ -70,6 +70,7 @@ ClientVirtualDeviceSet::~ClientVirtualDeviceSet() {
 int ClientVirtualDeviceSet::Create(char* name, VDConfig* config) {
   static const char* const what = "ClientVirtualDeviceSet::Create";
   if (CVDS::of(*this) == nullptr) return give(what, VDSET_E_MEMORY);
+  const sqlvdi::Locked turn(cvds->opening);
   if (cvds->set.load() != nullptr) return give(what, VDSET_E_PROTOCOL);
   if (config == nullptr) return give(what, VDSET_E_INVALID);
   vdset_config wish;
@@ -90,6 +91,7 @@ int ClientVirtualDeviceSet::Create(char* name, VDConfig* config) {
 int ClientVirtualDeviceSet::OpenInSecondary(char* name) {
   static const char* const what = "ClientVirtualDeviceSet::OpenInSecondary";
   if (CVDS::of(*this) == nullptr) return give(what, VDSET_E_MEMORY);
+  const sqlvdi::Locked turn(cvds->opening);
   if (cvds->set.load() != nullptr) return give(what, VDSET_E_PROTOCOL);
   if (name == nullptr) return give(what, VDSET_E_INVALID);
   vdset_set* joined;
@@ -125,7 +127,9 @@ int ClientVirtualDeviceSet::OpenDevice(char* name, ClientVirtualDevice** device)
 }
 
 int ClientVirtualDeviceSet::Close() {
-  return give("ClientVirtualDeviceSet::Close", cvds != nullptr ? cvds->close() : VDSET_E_PROTOCOL);
+  CVDS* const object = sqlvdi::made(cvds);
+  return give("ClientVirtualDeviceSet::Close",
+              object != nullptr ? object->close() : VDSET_E_PROTOCOL);
 }
 
 int ClientVirtualDeviceSet::SignalAbort() {

@@ -47,6 +47,25 @@ void unmake(T* object) {
   free(object);
 }
 
+/// The private object behind a class, made when it is first needed; one, whoever else needs it at
+/// the same time. Null: no memory.
+template <class T>
+T* make_once(T*& place) {
+  T* there = __atomic_load_n(&place, __ATOMIC_ACQUIRE);
+  if (there != nullptr) return there;
+  T* const fresh = make<T>();
+  if (fresh == nullptr ||
+      __atomic_compare_exchange_n(&place, &there, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return fresh;
+  unmake(fresh);
+  return there;
+}
+/// Null while it is not made.
+template <class T>
+T* made(T* const& place) {
+  return __atomic_load_n(&place, __ATOMIC_ACQUIRE);
+}
+
 /// Devices of a set: those of the open set, and spare ones. A device outlives the set it was opened
 /// in, so that a pointer kept too long meets an object that refuses.
 template <class Device>

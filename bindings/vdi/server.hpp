@@ -41,6 +41,7 @@ class SVDS {
   int32_t run_agent(vdset_server* open);
   int32_t close();
 
+  pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;  // Open: one at a time.
   std::atomic<vdset_server*> server{nullptr};
   std::atomic<bool> ended{false};  // An agent saw the normal end.
   sqlvdi::Devices<SVD> devices;

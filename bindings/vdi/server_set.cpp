@@ -5,15 +5,16 @@
 using sqlvdi::give;
 
 SVDS* SVDS::of(ServerVirtualDeviceSet& face) {
-  if (face.svds == nullptr) face.svds = sqlvdi::make<SVDS>();
-  return face.svds;
+  return sqlvdi::make_once(face.svds);
 }
 
 vdset_server* SVDS::server_of(const ServerVirtualDeviceSet& face) {
-  return face.svds != nullptr ? face.svds->server.load() : nullptr;
+  const SVDS* const svds = sqlvdi::made(face.svds);
+  return svds != nullptr ? svds->server.load() : nullptr;
 }
 
 int32_t SVDS::open(const char* name, uint64_t buffer_bytes_max) {
+  const sqlvdi::Locked turn(opening);
   if (server.load() != nullptr) return VDSET_E_PROTOCOL;
   vdset_join_options options = {};
   options.struct_bytes = sizeof options;
@@ -159,5 +160,7 @@ int ServerVirtualDeviceSet::SignalAbort() {
 }
 
 int ServerVirtualDeviceSet::Close() {
-  return give("ServerVirtualDeviceSet::Close", svds != nullptr ? svds->close() : VDSET_E_PROTOCOL);
+  SVDS* const object = sqlvdi::made(svds);
+  return give("ServerVirtualDeviceSet::Close",
+              object != nullptr ? object->close() : VDSET_E_PROTOCOL);
 }

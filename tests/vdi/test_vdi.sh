@@ -119,6 +119,11 @@ sample_by_pkg_config() {
   done
 }
 
+# shellcheck disable=SC2046
+compile_races() {
+  g++ -std=c++11 "$here/racing_opens.cpp" -o "$scratch/races" -pthread $(config --cflags --libs)
+}
+
 run() { LD_LIBRARY_PATH=$prefix/lib timeout 60 "$@"; }
 
 engine() { printf "'%s' %s %s '%s'" "$scratch/by-pkg-config" "$1" "$2" "$3"; }
@@ -181,6 +186,8 @@ for compiler in g++ "$(first_of clang++-16 clang++)"; do
 done
 check "64 devices, threads" there_and_back g++ threaded_client 64
 check "16 devices, processes" there_and_back g++ process_client 16
+check "a program of threads that open one object compiles" compile_races
+check "of two that open one object one does" run "$scratch/races"
 check "a server that fails ends the client" fails_with_the_server
 check "diagnostics only when asked for" speaks_when_asked
 check "nothing is left behind" nothing_left
