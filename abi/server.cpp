@@ -747,8 +747,12 @@ int32_t vdset_server_close(vdset_server* server) {
   if (!server->kind.compare_exchange_strong(open, Kind::closed))
     return refuse_closed("server");
   server->closing.store(true);
-  const SetState state = state_of(*server);
-  const bool devices_open = state == SetState::active && server->closed_count < server->named_count;
+  bool devices_open;
+  {
+    const port::Locked guard(server->state_lock);
+    devices_open =
+        server->state == SetState::active && server->closed_count < server->named_count;
+  }
   abort_server(*server, VDSET_CALL_CLOSE, core::server_index,
                "the server closed the set before its end", 0);
   if (server->wake != nullptr) {

@@ -17,7 +17,7 @@ struct vdset_server_device {
   vdset_server_device* next_free;
   vdset_server* server;
   std::uint32_t index;
-  vdset::Name name;
+  vdset::Name name;  // Written once, under state_lock; for others from NAMED on.
 
   vdset::port::Mutex lock;  // Guards everything below.
   vdset::core::ServerDevice<vdset::Atomics> device;

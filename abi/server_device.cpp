@@ -95,6 +95,7 @@ std::int32_t name_device(vdset_server& server, const Name& name, vdset_server_de
     if (server.devices[i]->name == name)
       return fail(VDSET_E_INVALID, "device %s: the name is taken in this set", name.text);
   *out = server.devices[server.named_count++];
+  (*out)->name = name;  // In one step: another thread may ask for the same name.
   return VDSET_OK;
 }
 
@@ -123,7 +124,6 @@ int32_t vdset_server_open_device(vdset_server* server, const char* name,
   if (result != VDSET_OK) return result;
   {
     const port::Locked guard(device->lock);
-    device->name = judged;
     device->state = core::DeviceState::named;
     core::DeviceRow& row = server->part.rows[device->index];
     core::write_text(atomics, row.name, gsl::span<const char>(judged.text, judged.bytes));

@@ -391,7 +391,8 @@ std::int32_t wait_for_configuration(vdset_set& set, std::int64_t deadline_ns) {
 }
 
 /// Whether this process still has devices that have not told CLOSE.
-bool has_open_devices(const vdset_set& set) {
+bool has_open_devices(vdset_set& set) {
+  const port::Locked guard(set.lock);  // Others may still be opening some.
   for (std::uint32_t i = 0; i < set.device_count; ++i)
     if (!set.devices[i]->closed.load()) return true;
   return false;

@@ -13,9 +13,9 @@ using namespace vdset::unit;
 
 namespace {
 
-/// How many of two threads that call at once get OK; the others must get PROTOCOL.
+/// How many of two threads that call at once get OK; the others must get `refusal`.
 template <class Call>
-int winners(Call call) {
+int winners(Call call, std::int32_t refusal = VDSET_E_PROTOCOL) {
   std::atomic<int> ready{0}, won{0}, refused{0};
   const auto run = [&] {
     ++ready;
@@ -23,7 +23,7 @@ int winners(Call call) {
     }
     const std::int32_t result = call();
     won += result == VDSET_OK ? 1 : 0;
-    refused += result == VDSET_E_PROTOCOL ? 1 : 0;
+    refused += result == refusal ? 1 : 0;
   };
   std::thread other(run);
   run();
@@ -32,35 +32,62 @@ int winners(Call call) {
   return won;
 }
 
-}  // namespace
-
-TEST_CASE("each step of a configuration is made by one of two threads") {
-  for (int round = 0; round < 60; ++round) {
-    Scratch place;
+/// A set and its server, before BeginConfiguration.
+struct Turns {
+  explicit Turns(std::uint32_t devices) {
     vdset_config config{};
     config.struct_bytes = sizeof config;
-    config.device_count = 1;
+    config.device_count = devices;
     vdset_set_options options{};
     options.struct_bytes = sizeof options;
     options.directory = place.path();
     vdset_join_options join{};
     join.struct_bytes = sizeof join;
     join.directory = place.path();
-    vdset_base_configuration base{};
     base.struct_bytes = sizeof base;
     base.features = VDSET_FEATURE_WRITE_MEDIA;
     base.block_bytes = 512;
     base.max_transfer_bytes = 65536;
-    vdset_set* set = nullptr;
-    vdset_server* server = nullptr;
-    void* buffer = nullptr;
     REQUIRE(vdset_set_create("turns", &config, &options, &set) == VDSET_OK);
     REQUIRE(vdset_server_open("turns", &join, &server) == VDSET_OK);
-    CHECK(winners([&] { return vdset_server_begin_configuration(server, &base); }) == 1);
-    REQUIRE(vdset_server_request_buffers(server, 4096, 0, 2) == VDSET_OK);
-    CHECK(winners([&] { return vdset_server_end_configuration(server); }) == 1);
-    CHECK(vdset_server_allocate_buffer(server, 4096, 0, &buffer) == VDSET_OK);
+  }
+  ~Turns() {
     vdset_server_close(server);
     vdset_set_close(set);
+  }
+
+  Scratch place;
+  vdset_base_configuration base{};
+  vdset_set* set = nullptr;
+  vdset_server* server = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("each step of a configuration is made by one of two threads") {
+  for (int round = 0; round < 60; ++round) {
+    const Turns turns(1);
+    vdset_server* const server = turns.server;
+    CHECK(winners([&] { return vdset_server_begin_configuration(server, &turns.base); }) == 1);
+    REQUIRE(vdset_server_request_buffers(server, 4096, 0, 2) == VDSET_OK);
+    CHECK(winners([&] { return vdset_server_end_configuration(server); }) == 1);
+    void* buffer = nullptr;
+    CHECK(vdset_server_allocate_buffer(server, 4096, 0, &buffer) == VDSET_OK);
+  }
+}
+
+TEST_CASE("a name is given to one device, also when two threads name one alike") {
+  for (int round = 0; round < 20; ++round) {
+    const Turns turns(VDSET_DEVICES_MAX);
+    REQUIRE(vdset_server_begin_configuration(turns.server, &turns.base) == VDSET_OK);
+    REQUIRE(vdset_server_end_configuration(turns.server) == VDSET_OK);
+    for (unsigned i = 0; i + 1 < VDSET_DEVICES_MAX; ++i) {
+      const std::string name = i == 0 ? "turns" : "turns." + std::to_string(i);
+      const auto open = [&] {
+        vdset_server_device* device = nullptr;
+        return vdset_server_open_device(turns.server, name.c_str(), &device);
+      };
+      CHECK(winners(open, VDSET_E_INVALID) == 1);
+    }
   }
 }
