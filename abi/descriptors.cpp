@@ -21,12 +21,18 @@ const core::Word& set_word(void* of) {
   return set.wake == nullptr ? set.phase : set.wake->set.event;
 }
 
-/// Configured, until this process knows; an end, always.
+/// Configured, if this process did not know when it armed; an end, always.
 bool set_ready(void* of) {
   auto& set = *static_cast<vdset_set*>(of);
   if (is_over(set) || set.closing.load(std::memory_order_relaxed)) return true;
-  return set.wake != nullptr && !set.configured.load(std::memory_order_acquire) &&
+  return set.wake != nullptr && set.armed_for_configuration &&
          core::read_state(atomics, *set.view.header) >= core::SetState::initializing;
+}
+
+/// Another call may take the configuration in before the bridge looks.
+void note_configuration(void* of) {
+  auto& set = *static_cast<vdset_set*>(of);
+  set.armed_for_configuration = !set.configured.load(std::memory_order_acquire);
 }
 
 const core::Word& device_word(void* of) {
@@ -66,7 +72,7 @@ int32_t vdset_set_arm(vdset_set* set) {
   const Visit visit(visits_of(set));
   const std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
-  return arm_pollable(set->pollable, set->name.text, false);
+  return arm_pollable(set->pollable, set->name.text, false, port::never, note_configuration);
 }
 
 int32_t vdset_device_get_descriptor(vdset_device* device, int* out) {
@@ -74,9 +80,9 @@ int32_t vdset_device_get_descriptor(vdset_device* device, int* out) {
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   vdset_set& set = *device->set;
-  return open_pollable(
-      set.bridges, owner_of(set), device->pollable,
-      {device, device_word, &set.wake->devices[device->index].event, device_ready}, out);
+  return open_pollable(set.bridges, owner_of(set), device->pollable,
+                       {device, device_word, &set.wake->devices[device->index].event, device_ready},
+                       out);
 }
 
 int32_t vdset_device_arm(vdset_device* device) {

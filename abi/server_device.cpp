@@ -181,7 +181,8 @@ int32_t vdset_server_device_close(vdset_server_device* device) {
   if (is_over(server)) return fail_aborted(server);
   {
     const port::Locked guard(device->lock);
-    if (device->state == core::DeviceState::closed) return VDSET_E_CLOSE;
+    if (device->state == core::DeviceState::closed)
+      return fail(VDSET_E_CLOSE, "device %s: closed already", device->name.text);
     device->state = core::DeviceState::closed;
     device->device.close();
     // Its consumer is gone and nobody may open it again: what is under way ends here.

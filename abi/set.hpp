@@ -86,7 +86,8 @@ struct vdset_set {
   vdset_device* devices[vdset::core::devices_max];
   std::uint32_t device_count;
 
-  vdset::Pollable pollable;  // Of the set itself.
+  vdset::Pollable pollable;      // Of the set itself.
+  bool armed_for_configuration;  // When the descriptor was armed, there was none.
   vdset::BridgeHome bridges;
 
   vdset::port::Mutex grow_lock;  // One thread maps new pools at a time.

@@ -173,6 +173,28 @@ TEST_CASE("a batch that next_completion holds back is told by arm") {
   CHECK_FALSE(is_readable(server));
 }
 
+TEST_CASE("a set tells of its configuration although another thread has taken it in already") {
+  const Deadline deadline(60);
+  for (unsigned round = 0; round < 100; ++round) {
+    Meeting meeting;
+    Agent agent;
+    Engine engine;
+    agent.create({});
+    const int descriptor = agent.set_descriptor();
+    REQUIRE(vdset_set_arm(agent.set) == VDSET_OK);
+    std::int32_t result = VDSET_E_TIMEOUT;
+    std::thread other([&] {
+      vdset_config agreed{};
+      agreed.struct_bytes = sizeof agreed;
+      result = vdset_set_get_configuration(agent.set, VDSET_INFINITE, &agreed);
+    });
+    engine.open({});
+    other.join();
+    CHECK(result == VDSET_OK);
+    await_readable(descriptor);
+  }
+}
+
 TEST_CASE("a set tells of its configuration, then of its abort") {
   const Deadline deadline;
   Meeting meeting;

@@ -237,7 +237,8 @@ TEST_CASE("completions can be pulled, and timeout 0 polls") {
   CHECK(server.wait_ok("pull").number("code") == 0);
   server.ok("send 12 0 pull=1");
   server.ok("close-device");
-  server.refuse("close-device", "VDSET_E_CLOSE");
+  const Answer closed = server.refuse("close-device", "VDSET_E_CLOSE");
+  CHECK(closed.text.find("closed already") != std::string::npos);
   primary.ok("complete " + primary.ok("get -1").at("id") + " 0");
   primary.refuse("get -1", "VDSET_E_CLOSE");
   server.ok("next -1");
