@@ -19,7 +19,8 @@ enum class MessageKind : std::uint32_t {
   map_pool = 8,
   pool = 9,
   abort = 10,
-  leave = 11
+  leave = 11,
+  loss = 12
 };
 
 inline constexpr std::uint32_t message_mark = 0x76647301u;

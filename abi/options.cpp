@@ -84,4 +84,17 @@ std::int32_t give_buffer(const core::PoolMap& map, std::uint32_t prefix_bytes, b
   return give(full, out, "vdset_buffer");
 }
 
+std::int32_t give_loss(const Losses& losses, const char* set_name, std::uint32_t number,
+                       vdset_loss* out) {
+  if (losses.count == 0)
+    return fail(VDSET_E_PROTOCOL, "set %s: no secondary has been lost", set_name);
+  const vdset_loss* const found = losses.find(number);
+  if (found == nullptr)
+    return fail(VDSET_E_INVALID, "loss %u: there have been %u, the latest %u are remembered",
+                number, losses.count, VDSET_LOSSES_KEPT);
+  vdset_loss full = *found;
+  full.count = losses.count;
+  return give(full, out, "vdset_loss");
+}
+
 }  // namespace vdset

@@ -740,6 +740,14 @@ int32_t vdset_server_get_abort_reason(vdset_server* server, vdset_abort_reason* 
   return give_reason(server->abort_record, out);
 }
 
+int32_t vdset_server_get_loss(vdset_server* server, uint32_t number, vdset_loss* out) {
+  const Visit visit(visits_of(server));
+  const std::int32_t result = judge_object(server, Kind::server, "server");
+  if (result != VDSET_OK) return result;
+  const port::Locked guard(server->state_lock);
+  return give_loss(server->losses, server->name.text, number, out);
+}
+
 int32_t vdset_server_close(vdset_server* server) {
   std::int32_t result = judge_object(server, Kind::server, "server");
   if (result != VDSET_OK) return result;

@@ -57,6 +57,7 @@ struct vdset_server {
   vdset::core::AbortRecord abort_record;
   std::atomic<bool> aborted;
   vdset::core::Configuration agreed;
+  vdset::Losses losses;
   std::uint32_t named_count;
   std::uint32_t closed_count;
 

@@ -51,9 +51,59 @@ void forget_peer(vdset_server& server, std::uint32_t i) {
 
 // ---- The end of a consumer
 
+/// Whether what a dead consumer had fetched waits for the next one. Under the device's lock.
+bool hands_over(const vdset_server& server, const vdset_server_device& device) {
+  return (server.geometry.options & core::option_hand_over) != 0 &&
+         device.device.phase() == core::DevicePhase::active;
+}
+
+std::uint32_t count_held(vdset_server_device& device) {
+  std::uint32_t held = 0;
+  device.device.for_each_held(atomics, [&](std::uint32_t, std::uint32_t) { ++held; });
+  return held;
+}
+
+// ---- Losses
+
+/// What a secondary had in its hands when it was lost, by the words of its devices.
+vdset_loss count_loss(vdset_server& server, std::uint32_t participant, bool dead) {
+  vdset_loss loss{};
+  loss.call = dead ? VDSET_CALL_DIED : VDSET_CALL_LEFT;
+  loss.pid = server.peers[participant].pid;
+  for (vdset_server_device* device : server.devices) {
+    if (device == nullptr || device->consumer != participant) continue;
+    const port::Locked guard(device->lock);
+    if (loss.devices++ == 0) std::memcpy(loss.device, device->name.text, device->name.bytes);
+    const std::uint32_t held = count_held(*device);
+    loss.commands += held;
+    if (dead && hands_over(server, *device)) loss.handed_over += held;
+  }
+  return loss;
+}
+
+void keep_loss(vdset_server& server, vdset_loss& loss) {
+  const port::Locked guard(server.state_lock);
+  server.losses.keep(loss);
+}
+
+/// Tells the primary.
+void send_loss(vdset_server& server, const vdset_loss& loss) {
+  const Peer& primary = server.peers[core::primary_index];
+  if (primary.socket < 0) return;
+  Message message;
+  message.kind = MessageKind::loss;
+  message.result = static_cast<std::int32_t>(loss.handed_over);
+  message.a = loss.call;
+  message.b = loss.devices;
+  message.c = loss.pid;
+  message.d = loss.commands;
+  message.set_text(loss.device, std::strlen(loss.device));
+  send_message(primary.socket, message);
+}
+
 /// The consumer of a device is gone: its commands fail or are offered, the device can be opened
 /// again, on a fresh part C. True: it lives and had fetched commands.
-bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead) {
+bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead, vdset_loss& loss) {
   const port::Locked guard(device.lock);
   if (server.aborted.load()) return true;  // The agent ends all with 995; nothing is reused.
   port::Mapping fresh;
@@ -64,9 +114,10 @@ bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead)
     return true;
   }
   const bool renewed = dead && renew_buffers(server, device);
+  if (dead && !renewed && hands_over(server, device)) loss.handed_over -= count_held(device);
   const std::uint32_t first = device.swept.count;
   const core::ClientPart c = core::client_part(fresh.span(), server.geometry);
-  const bool hand_over = (server.geometry.options & core::option_hand_over) != 0 && renewed;
+  const bool hand_over = hands_over(server, device) && renewed;
   device.device.sweep(atomics, hand_over, c.lines, *c.header, device.swept);
   const bool held = !dead && quarantine_failed(server, device, first);
   port::memory_unmap(device.c);
@@ -85,11 +136,11 @@ bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead)
 }
 
 /// True: it had fetched commands.
-bool lose_devices(vdset_server& server, std::uint32_t participant, bool dead) {
+bool lose_devices(vdset_server& server, std::uint32_t participant, bool dead, vdset_loss& loss) {
   bool held = false;
   for (vdset_server_device* device : server.devices)
     if (device != nullptr && device->consumer == participant)
-      held |= lose_consumer(server, *device, dead);
+      held |= lose_consumer(server, *device, dead, loss);
   ring_set_bell(server);
   core::force_bell(atomics, server.wake->agent.event);
   port::wake_word(server.wake->agent.event);
@@ -106,7 +157,21 @@ void lose_primary(vdset_server& server, bool dead) {
       const port::Locked guard(device->lock);
       if (device->consumer == core::nobody) device->device.abandon(device->swept);
     }
-  lose_devices(server, core::primary_index, dead);
+  vdset_loss loss = count_loss(server, core::primary_index, dead);  // An abort, not a loss.
+  lose_devices(server, core::primary_index, dead, loss);
+}
+
+/// True: it had fetched commands. `even_idle`: it counts as a loss also with nothing in its hands;
+/// not so who said goodbye, or left before.
+bool lose_secondary(vdset_server& server, std::uint32_t i, bool dead, bool even_idle) {
+  vdset_loss loss = count_loss(server, i, dead);
+  const bool told = even_idle || loss.commands > 0;
+  if (told) keep_loss(server, loss);  // Before the completions of its commands.
+  const bool held = lose_devices(server, i, dead, loss);
+  if (!told) return held;
+  keep_loss(server, loss);
+  send_loss(server, loss);
+  return held;
 }
 
 void handle_abort(vdset_server& server, std::uint32_t i, const Message& message) {
@@ -149,9 +214,10 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
     abort_server(server, VDSET_CALL_DIED, i, primary_died, 0);
     lose_primary(server, true);
   } else {
+    const bool left_before = peer.state == ParticipantState::left;
     peer.state = ParticipantState::dead;
     publish_peer(server, i);
-    lose_devices(server, i, true);
+    lose_secondary(server, i, true, !left_before);
     end_quarantine(server, i);
   }
   forget_peer(server, i);
@@ -169,7 +235,7 @@ void lose_living(vdset_server& server, std::uint32_t i, bool polite) {
     lose_primary(server, false);
     return;  // Its end is still watched.
   }
-  const bool held = lose_devices(server, i, false);
+  const bool held = lose_secondary(server, i, false, !polite);
   if (polite && !held) return forget_peer(server, i);
   peer.state = ParticipantState::left;
   publish_peer(server, i);

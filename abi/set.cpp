@@ -34,6 +34,26 @@ void take_words(vdset_set& set, const Message& message) {
                               message.result, text));
 }
 
+/// A secondary that the server has lost.
+void take_loss(vdset_set& set, const Message& message) {
+  vdset_loss loss{};
+  loss.call = message.a == VDSET_CALL_DIED ? VDSET_CALL_DIED : VDSET_CALL_LEFT;
+  loss.devices = message.b;
+  loss.pid = message.c;
+  loss.commands = message.d;
+  loss.handed_over = static_cast<std::uint32_t>(message.result);
+  Name name;
+  if (read_name(message.text, message.text_bytes, name))
+    std::memcpy(loss.device, name.text, name.bytes);
+  {
+    const port::Locked guard(set.lock);
+    set.losses.keep(loss);
+  }
+  say(VDSET_LOG_WARNING, "set %s: process %u, a secondary with %u devices and %u commands, %s",
+      set.name.text, loss.pid, loss.devices, loss.commands,
+      loss.call == VDSET_CALL_DIED ? "died" : "left");
+}
+
 /// An abort that the server had still told of counts before its end.
 void hear_out(vdset_set& set) {
   Message message;
@@ -42,6 +62,7 @@ void hear_out(vdset_set& set) {
   for (int n = 0; n < 64 && set.control_socket >= 0; ++n) {
     if (receive_message(set.control_socket, message, descriptors) != 0) break;
     if (message.kind == MessageKind::abort) take_words(set, message);
+    if (message.kind == MessageKind::loss) take_loss(set, message);
   }
   is_over(set);
 }
@@ -117,6 +138,7 @@ void read_control(vdset_set& set) {
   if (error != 0) return lose_server(set);
   if (message.kind == MessageKind::parts) return take_parts(set, message, descriptors);
   if (message.kind == MessageKind::abort) take_words(set, message);
+  if (message.kind == MessageKind::loss) take_loss(set, message);
 }
 
 }  // namespace
@@ -124,6 +146,11 @@ void read_control(vdset_set& set) {
 void read_news(vdset_set& set) {
   const port::Locked guard(library::lock());
   if (set.control_socket >= 0) read_control(set);
+  // The rest of it, as far as one socket can hold.
+  for (int n = 0; n < 64 && set.control_socket >= 0; ++n) {
+    if (port::wait_readable(set.control_socket, 0) != 1) break;
+    read_control(set);
+  }
 }
 
 static void admit_to_primary(Role& role, const Visitor& visitor) {
@@ -566,6 +593,18 @@ int32_t vdset_set_get_abort_reason(vdset_set* set, vdset_abort_reason* out) {
       return give_reason(compose_record(*set), out);
     sleep_slice(set->wake->set.event, seen, set->alive, deadline);
   }
+}
+
+int32_t vdset_set_get_loss(vdset_set* set, uint32_t number, vdset_loss* out) {
+  const Visit visit(visits_of(set));
+  const std::int32_t result = judge_object(set, Kind::set, "set");
+  if (result != VDSET_OK) return result;
+  if (!set->primary)
+    return fail(VDSET_E_PROTOCOL, "set %s: the primary is told of losses, not a secondary",
+                set->name.text);
+  read_news(*set);
+  const port::Locked guard(set->lock);
+  return give_loss(set->losses, set->name.text, number, out);
 }
 
 int32_t vdset_set_close(vdset_set* set) {

@@ -4,6 +4,7 @@
 #include "abi/bridge.hpp"
 #include "abi/include/vdset.h"
 #include "abi/library.hpp"
+#include "abi/losses.hpp"
 #include "abi/memory.hpp"
 #include "abi/names.hpp"
 #include "abi/pools.hpp"
@@ -75,6 +76,7 @@ struct vdset_set {
   // What this process knows itself; role 0 and call 0: nothing.
   vdset::core::AbortRecord own_record;
   bool has_own_record;
+  vdset::Losses losses;  // As the server told its primary.
 
   // Configured: constant from then on.
   std::atomic<bool> configured;

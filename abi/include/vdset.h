@@ -20,8 +20,8 @@
  *   Processes Objects belong to the process that made them. All roles may also live in one process.
  *   Options   A struct begins with struct_bytes = sizeof(the struct). A zeroed rest means defaults. Bytes beyond what this library knows must be 0.
  *   Text      Names are 1..255 bytes, any but NUL and backslash, compared bytewise, NUL-terminated here.
- *   Since     A call is since the version in its name's node (abi/vdset.map): 0.1, or 0.2 for the descriptors, the hooks, vdset_supports and
- *             describe_buffer.
+ *   Since     A call is since the version in its name's node (abi/vdset.map): 0.1, or 0.2 for the descriptors, the hooks, vdset_supports,
+ *             describe_buffer and get_loss.
  */
 #ifndef VDSET_H
 #define VDSET_H
@@ -187,6 +187,7 @@ enum vdset_completion_code {
 
 #define VDSET_DEVICES_MAX 64
 #define VDSET_NAME_BYTES_MAX 255
+#define VDSET_NAME_TEXT_BYTES 256 /* a name and its NUL */
 #define VDSET_POOLS_MAX 8             /* (size, alignment) classes, and extensions after EndConfiguration */
 #define VDSET_BUFFERS_MAX 4096        /* per set */
 #define VDSET_QUEUE_DEPTH_MAX 128
@@ -262,6 +263,21 @@ struct vdset_abort_reason {
 #define VDSET_CALL_LEFT 4u            /* the process let go of its socket, alive */
 #define VDSET_CALL_SERVER_TIMEOUT 5u  /* nothing completed for two serverTimeOut intervals */
 #define VDSET_CALL_POISONED 6u        /* a value in the region that cannot be */
+
+#define VDSET_LOSSES_KEPT 64 /* so many of the latest losses are remembered */
+
+/* A secondary client that ended without goodbye, or with commands in its hands. (The end of the server or the primary is an abort reason.) */
+struct vdset_loss {
+  uint32_t struct_bytes;
+  uint32_t number;                     /* of this loss: 1, 2, ... in the set's life */
+  uint32_t count;                      /* of all losses so far: the latest's number */
+  uint32_t call;                       /* VDSET_CALL_DIED; VDSET_CALL_LEFT alive, but it let go */
+  uint32_t pid;                        /* as the server's system numbers it; 0 unknown */
+  uint32_t devices;                    /* it had open; they can be opened again */
+  uint32_t commands;                   /* it had fetched and not completed */
+  uint32_t handed_over;                /* of these, wait for who opens the device next (on_secondary_death); the others failed */
+  char device[VDSET_NAME_TEXT_BYTES]; /* NUL-terminated: the first of its devices, empty without */
+};
 
 /* ---- Commands --------------------------------------------------------------------------------------------------------------- */
 
@@ -413,6 +429,11 @@ VDSET_API int32_t vdset_set_signal_abort(vdset_set *set, int32_t code, const cha
 /* Who aborted and why (out->struct_bytes set by the caller). PROTOCOL not aborted. Does not block. */
 VDSET_API int32_t vdset_set_get_abort_reason(vdset_set *set, struct vdset_abort_reason *out);
 
+/* For the primary: the loss of that number, 0 the latest (out->struct_bytes set by the caller). The log says each as it comes; a program that only
+ * looks asks for the latest and compares `number` with what it has seen. PROTOCOL none so far, or this is a secondary; INVALID no such number, or
+ * forgotten. Does not block. */
+VDSET_API int32_t vdset_set_get_loss(vdset_set *set, uint32_t number, struct vdset_loss *out);
+
 /* VDI Close. Frees everything, always: devices and buffer addresses end, the set pointer too. A primary's name is free when it returns. OPEN (still
  * closed) when
  * a device this process opened had not yet told CLOSE and the set was not aborted: a primary then aborts the set, a secondary's
@@ -504,6 +525,8 @@ VDSET_API int32_t vdset_server_map_buffer_handle(vdset_server *server, uint32_t 
 VDSET_API int32_t vdset_server_signal_abort(vdset_server *server, int32_t code, const char *text);
 /* Who aborted and why, as vdset_set_get_abort_reason. */
 VDSET_API int32_t vdset_server_get_abort_reason(vdset_server *server, struct vdset_abort_reason *out);
+/* Which secondaries were lost, as vdset_set_get_loss. A loss is there before the completions of its commands are called. */
+VDSET_API int32_t vdset_server_get_loss(vdset_server *server, uint32_t number, struct vdset_loss *out);
 
 /* VDI Close. Frees everything, always. Outstanding commands get their completion with 995 first: in the agent's thread if one runs, else here.
  * PROTOCOL (still closed) when devices were

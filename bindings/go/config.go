@@ -64,6 +64,18 @@ type AbortReason struct {
 	Text string
 }
 
+// Loss is a secondary client that died, or left with commands in its hands.
+type Loss struct {
+	Number     int       // Of this loss: 1, 2, ... in the set's life.
+	Count      int       // Of all losses so far.
+	Call       AbortCall // AbortDied or AbortLeft.
+	Pid        int       // As the server's system numbers it; 0 unknown.
+	Devices    int       // It had open; they can be opened again.
+	Commands   int       // It had fetched and not completed.
+	HandedOver int       // Of these, wait for who opens the device next; the others failed.
+	Device     string    // The first of its devices; "" without.
+}
+
 // narrower makes C's 32-bit numbers of Go's, and remembers the first that does not fit.
 type narrower struct{ err error }
 
@@ -134,6 +146,11 @@ func (b *BaseConfiguration) toC() (out C.struct_vdset_base_configuration, err er
 func reasonFromC(r *C.struct_vdset_abort_reason) AbortReason {
 	return AbortReason{Role(r.role), int(r.pid), AbortCall(r.call), int32(r.code),
 		C.GoString(&r.text[0])}
+}
+
+func lossFromC(l *C.struct_vdset_loss) Loss {
+	return Loss{int(l.number), int(l.count), AbortCall(l.call), int(l.pid), int(l.devices),
+		int(l.commands), int(l.handed_over), C.GoString(&l.device[0])}
 }
 
 // cMemory is what a call needs in C's memory for as long as it runs: C may not be handed Go

@@ -83,6 +83,7 @@ const (
 const (
 	DevicesMax       = C.VDSET_DEVICES_MAX
 	NameBytesMax     = C.VDSET_NAME_BYTES_MAX
+	NameTextBytes    = C.VDSET_NAME_TEXT_BYTES // With the NUL that C needs.
 	PoolsMax         = C.VDSET_POOLS_MAX
 	BuffersMax       = C.VDSET_BUFFERS_MAX
 	QueueDepthMax    = C.VDSET_QUEUE_DEPTH_MAX
@@ -136,3 +137,6 @@ const (
 	AbortServerTimeout AbortCall = C.VDSET_CALL_SERVER_TIMEOUT // Nothing completed for too long.
 	AbortPoisoned      AbortCall = C.VDSET_CALL_POISONED       // A value that cannot be.
 )
+
+// LossesKept is how many of the latest losses are remembered.
+const LossesKept = C.VDSET_LOSSES_KEPT

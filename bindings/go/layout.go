@@ -8,6 +8,7 @@ import "C"
 func layouts() map[string]any {
 	return map[string]any{
 		"vdset_abort_reason":       C.struct_vdset_abort_reason{},
+		"vdset_loss":               C.struct_vdset_loss{},
 		"vdset_allocator":          C.struct_vdset_allocator{},
 		"vdset_base_configuration": C.struct_vdset_base_configuration{},
 		"vdset_buffer":             C.struct_vdset_buffer{},

@@ -47,7 +47,9 @@ func child(t *testing.T, role string, words ...string) *exec.Cmd {
 func peerChild(role string) int {
 	name, directory := os.Args[1], os.Args[2]
 	var err error
-	if role == "server" {
+	if role == "secondary" {
+		_, err = OpenInSecondary(name, &JoinOptions{Directory: directory})
+	} else if role == "server" {
 		var server *Server
 		server, err = OpenServer(name, &JoinOptions{Directory: directory})
 		for _, step := range []func() error{
@@ -117,6 +119,28 @@ func TestDeathOfThePrimary(t *testing.T) {
 	must(t, err)
 	if reason.Role != RolePrimary || reason.Call != AbortDied {
 		t.Errorf("%+v", reason)
+	}
+}
+
+func TestLossOfASecondary(t *testing.T) {
+	r := created(t, plan{devices: 1})
+	r.configure(plan{devices: 1})
+	_, err := r.server.Loss(0)
+	wantCode(t, err, ErrProtocol)
+	helper := child(t, "secondary", r.name, r.directory)
+	must(t, helper.Process.Signal(syscall.SIGKILL))
+	for side, ask := range map[string]func(uint32) (Loss, error){
+		"server": r.server.Loss, "primary": r.set.Loss} {
+		var loss Loss
+		eventually(t, "the "+side+" is told", func() bool {
+			loss, err = ask(0)
+			return err == nil
+		})
+		if want := (Loss{1, 1, AbortDied, helper.Process.Pid, 0, 0, 0, ""}); loss != want {
+			t.Errorf("%s: %+v", side, loss)
+		}
+		_, err = ask(2)
+		wantCode(t, err, ErrInvalid)
 	}
 }
 

@@ -102,6 +102,7 @@ var constantsHere = map[string]int64{
 	"VDSET_FEATURE_LIKE_DISK":         int64(LikeDisk),
 	"VDSET_DEVICES_MAX":               int64(DevicesMax),
 	"VDSET_NAME_BYTES_MAX":            int64(NameBytesMax),
+	"VDSET_NAME_TEXT_BYTES":           int64(NameTextBytes),
 	"VDSET_POOLS_MAX":                 int64(PoolsMax),
 	"VDSET_BUFFERS_MAX":               int64(BuffersMax),
 	"VDSET_QUEUE_DEPTH_MAX":           int64(QueueDepthMax),
@@ -120,6 +121,7 @@ var constantsHere = map[string]int64{
 	"VDSET_CALL_LEFT":                 int64(AbortLeft),
 	"VDSET_CALL_SERVER_TIMEOUT":       int64(AbortServerTimeout),
 	"VDSET_CALL_POISONED":             int64(AbortPoisoned),
+	"VDSET_LOSSES_KEPT":               int64(LossesKept),
 }
 
 // What Go has instead.

@@ -240,6 +240,14 @@ func (s *Server) AbortReason() (AbortReason, error) {
 	return reasonFromC(&out), err
 }
 
+// Loss tells which secondary client was lost, as Set.Loss.
+func (s *Server) Loss(number uint32) (Loss, error) {
+	var out C.struct_vdset_loss
+	out.struct_bytes = C.uint32_t(unsafe.Sizeof(out))
+	err := s.inside(func() C.int32_t { return C.vdset_server_get_loss(s.c, C.uint32_t(number), &out) })
+	return lossFromC(&out), err
+}
+
 // Close frees everything, always. Commands that are outstanding get OperationAborted, and their
 // Done is called, here. ErrProtocol (still closed): devices were open; the set is aborted for the
 // clients.

@@ -275,6 +275,19 @@ func (s *Set) abortReason() (AbortReason, error) {
 	return reasonFromC(&out), err
 }
 
+// Loss tells which secondary client was lost, by number; 0 is the latest. For the primary.
+// ErrProtocol: none so far. ErrInvalid: no such number, or forgotten.
+func (s *Set) Loss(number uint32) (Loss, error) {
+	if err := s.gate.enter(); err != nil {
+		return Loss{}, err
+	}
+	defer s.gate.leave()
+	var out C.struct_vdset_loss
+	out.struct_bytes = C.uint32_t(unsafe.Sizeof(out))
+	err := call(func() C.int32_t { return C.vdset_set_get_loss(s.c, C.uint32_t(number), &out) })
+	return lossFromC(&out), err
+}
+
 // Close frees everything, always: devices and slices of buffers end, and every wait, with
 // ErrNotOpen. A primary's name is free when it returns. ErrOpen (still closed): a device had not
 // told ErrClose and the set was not aborted. A call of OpenDevice under way is waited for.

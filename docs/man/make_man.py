@@ -48,9 +48,10 @@ PAGES = [
     Page("vdset_handle", "pass buffers between processes by number",
          r"vdset_(set|server)_(get_buffer|map_buffer|explain)_?handle"
          r"|vdset_(set|server)_describe_buffer", "", ("vdset_buffer",)),
-    Page("vdset_abort", "end a set, and learn who ended it",
-         r"vdset_(set|server)_(signal_abort|get_abort_reason)", r"CALL_.*",
-         ("vdset_abort_reason",)),
+    Page("vdset_abort", "end a set, and learn who ended it or was lost",
+         r"vdset_(set|server)_(signal_abort|get_abort_reason|get_loss)",
+         r"CALL_.*|LOSSES_KEPT|NAME_TEXT_BYTES",
+         ("vdset_abort_reason", "vdset_loss")),
     Page("vdset_server", "a database engine's side of a set",
          r"vdset_server_(open|get_configuration|begin_configuration|end_configuration"
          r"|open_device|close)", "", ("vdset_base_configuration",)),

@@ -45,7 +45,8 @@ check "1 GiB, a writer: integrity" is_equal "$(sql new.db 'pragma integrity_chec
 check "1 GiB, a writer: one moment, not two" is_equal \
   "$(sql new.db 'select sum(money) from account')" 10000
 inside=$(written new.db)
-check "1 GiB, a writer: a moment of the backup" test "$inside" -ge "$before" -a "$inside" -le "$after"
+check "1 GiB, a writer: a moment of the backup" test "$inside" -ge "$before" -a \
+  "$inside" -le "$after"
 rm -rf bk new.db big.db*
 
 summed

@@ -1,5 +1,5 @@
-# tools.sh: what the tests of the shell command share: a directory of their own, counted checks, small
-# databases. Sourced with the test's arguments.
+# tools.sh: what the tests of the shell command share: a directory of their own, counted checks,
+# small databases. Sourced with the test's arguments.
 vdset=${1:?usage: $0 VDSET_BINARY}
 vdset=$(readlink -f "$vdset")
 work=$(mktemp -d "${TMPDIR:-/tmp}/vdset-test-XXXXXX")

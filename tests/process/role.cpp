@@ -186,6 +186,10 @@ std::string described(std::int32_t code, const vdset_buffer& buffer) {
   return ok("number=%u data=%u prefix=%u read_only=%u", buffer.number, buffer.data_bytes,
             buffer.prefix_bytes, buffer.read_only);
 }
+std::string described(const vdset_loss& l) {
+  return ok("number=%u count=%u call=%u pid=%u devices=%u commands=%u handed_over=%u device=%s",
+            l.number, l.count, l.call, l.pid, l.devices, l.commands, l.handed_over, l.device);
+}
 std::string mistake(const std::string& why) {
   return "error MISTAKE " + why;
 }

@@ -48,6 +48,7 @@ std::string ok();
 std::string refused(std::int32_t code);
 std::string mistake(const std::string& why);
 std::string described(std::int32_t code, const vdset_buffer& buffer);
+std::string described(const vdset_loss& loss);
 inline std::string result(std::int32_t code) {
   return code == VDSET_OK ? ok() : refused(code);
 }

@@ -160,6 +160,9 @@ void call_client(vdset_set* set, vdset_device* device, const vdset_command* comm
   calls(vdset_set_explain_handle(set, 1, text, sizeof text));
   calls(vdset_set_signal_abort(set, 1, "from a child"));
   calls(vdset_set_get_abort_reason(set, &reason));
+  vdset_loss loss{};
+  loss.struct_bytes = sizeof loss;
+  calls(vdset_set_get_loss(set, 0, &loss));
   if (device != nullptr) {
     calls(vdset_device_get_command(device, 0, &command));
     calls(vdset_device_complete_command(device, command, 0, 0, 0));
@@ -193,6 +196,9 @@ void call_server(vdset_server* server, vdset_server_device* device, Calls& calls
   calls(vdset_server_map_buffer_handle(server, 1, &buffer));
   calls(vdset_server_signal_abort(server, 1, "from a child"));
   calls(vdset_server_get_abort_reason(server, &reason));
+  vdset_loss loss{};
+  loss.struct_bytes = sizeof loss;
+  calls(vdset_server_get_loss(server, 0, &loss));
   if (device != nullptr) {
     command.code = VDSET_COMMAND_FLUSH;
     calls(vdset_server_device_send_command(device, &command));

@@ -157,6 +157,15 @@ std::string reason(const Words& w) {
   return ok("role=%u pid=%u call=%u code=%d text=%s", r.role, r.pid, r.call, r.code, r.text);
 }
 
+/// loss NUMBER
+std::string loss(const Words& w) {
+  vdset_loss l{};
+  l.struct_bytes = sizeof l;
+  const std::int32_t code =
+      vdset_set_get_loss(set_of(w), static_cast<std::uint32_t>(w.number(0)), &l);
+  return code == VDSET_OK ? described(l) : refused(code);
+}
+
 std::string close_set(const Words& w) {
   return result(vdset_set_close(set_of(w)));
 }
@@ -177,6 +186,7 @@ void add_client_verbs(Verbs& verbs) {
                 {"explain", explain},
                 {"abort", abort_set},
                 {"reason", reason},
+                {"loss", loss},
                 {"close", close_set}});
 }
 

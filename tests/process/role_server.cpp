@@ -201,6 +201,15 @@ std::string reason(const Words& w) {
   return ok("role=%u pid=%u call=%u code=%d text=%s", r.role, r.pid, r.call, r.code, r.text);
 }
 
+/// loss NUMBER
+std::string loss(const Words& w) {
+  vdset_loss l{};
+  l.struct_bytes = sizeof l;
+  const std::int32_t code =
+      vdset_server_get_loss(server_of(w), static_cast<std::uint32_t>(w.number(0)), &l);
+  return code == VDSET_OK ? described(l) : refused(code);
+}
+
 std::string close_server(const Words& w) {
   return result(vdset_server_close(server_of(w)));
 }
@@ -229,6 +238,7 @@ void add_server_verbs(Verbs& verbs) {
                 {"server-describe", describe},
                 {"server-abort", abort_server},
                 {"server-reason", reason},
+                {"server-loss", loss},
                 {"server-close", close_server}});
 }
 

@@ -121,6 +121,7 @@ pub const VDSET_FEATURE_LIKE_DISK: u32 = 0x200;
 
 pub const VDSET_DEVICES_MAX: u32 = 64;
 pub const VDSET_NAME_BYTES_MAX: u32 = 255;
+pub const VDSET_NAME_TEXT_BYTES: u32 = 256;
 pub const VDSET_POOLS_MAX: u32 = 8;
 pub const VDSET_BUFFERS_MAX: u32 = 4096;
 pub const VDSET_QUEUE_DEPTH_MAX: u32 = 128;
@@ -143,6 +144,7 @@ pub const VDSET_CALL_DIED: u32 = 3;
 pub const VDSET_CALL_LEFT: u32 = 4;
 pub const VDSET_CALL_SERVER_TIMEOUT: u32 = 5;
 pub const VDSET_CALL_POISONED: u32 = 6;
+pub const VDSET_LOSSES_KEPT: u32 = 64;
 
 // ---- Commands
 
@@ -217,6 +219,20 @@ pub struct vdset_abort_reason {
     pub call: u32,
     pub code: i32,
     pub text: [c_char; VDSET_REASON_BYTES_MAX as usize],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct vdset_loss {
+    pub struct_bytes: u32,
+    pub number: u32,
+    pub count: u32,
+    pub call: u32,
+    pub pid: u32,
+    pub devices: u32,
+    pub commands: u32,
+    pub handed_over: u32,
+    pub device: [c_char; VDSET_NAME_TEXT_BYTES as usize],
 }
 
 #[repr(C)]
@@ -339,6 +355,7 @@ extern "C" {
     ) -> i32;
     pub fn vdset_set_signal_abort(set: *mut vdset_set, code: i32, text: *const c_char) -> i32;
     pub fn vdset_set_get_abort_reason(set: *mut vdset_set, out: *mut vdset_abort_reason) -> i32;
+    pub fn vdset_set_get_loss(set: *mut vdset_set, number: u32, out: *mut vdset_loss) -> i32;
     pub fn vdset_set_close(set: *mut vdset_set) -> i32;
     pub fn vdset_server_open(
         name: *const c_char,
@@ -412,6 +429,11 @@ extern "C" {
     pub fn vdset_server_get_abort_reason(
         server: *mut vdset_server,
         out: *mut vdset_abort_reason,
+    ) -> i32;
+    pub fn vdset_server_get_loss(
+        server: *mut vdset_server,
+        number: u32,
+        out: *mut vdset_loss,
     ) -> i32;
     pub fn vdset_server_close(server: *mut vdset_server) -> i32;
     pub fn vdset_server_device_send_command(

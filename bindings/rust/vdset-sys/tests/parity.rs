@@ -172,6 +172,7 @@ fn constants(rows: &mut Rows) {
         VDSET_FEATURE_LIKE_DISK
         VDSET_DEVICES_MAX
         VDSET_NAME_BYTES_MAX
+        VDSET_NAME_TEXT_BYTES
         VDSET_POOLS_MAX
         VDSET_BUFFERS_MAX
         VDSET_QUEUE_DEPTH_MAX
@@ -191,6 +192,7 @@ fn constants(rows: &mut Rows) {
         VDSET_CALL_LEFT
         VDSET_CALL_SERVER_TIMEOUT
         VDSET_CALL_POISONED
+        VDSET_LOSSES_KEPT
         VDSET_COMMAND_REDELIVERED
     }
 }
@@ -209,6 +211,7 @@ fn structs(rows: &mut Rows) {
         }
         vdset_join_options { struct_bytes buffers_max area_bytes_max directory }
         vdset_abort_reason { struct_bytes role pid call code text }
+        vdset_loss { struct_bytes number count call pid devices commands handed_over device }
         vdset_command {
             struct_bytes code size flags position buffer buffer_handle completion_code
             bytes_transferred reserved out_position completion context
@@ -245,6 +248,7 @@ fn calls(rows: &mut Rows) {
         vdset_set_explain_handle(_ _ _ _) i32
         vdset_set_signal_abort(_ _ _) i32
         vdset_set_get_abort_reason(_ _) i32
+        vdset_set_get_loss(_ _ _) i32
         vdset_set_close(_) i32
         vdset_server_open(_ _ _) i32
         vdset_server_get_configuration(_ _) i32
@@ -265,6 +269,7 @@ fn calls(rows: &mut Rows) {
         vdset_server_map_buffer_handle(_ _ _) i32
         vdset_server_signal_abort(_ _ _) i32
         vdset_server_get_abort_reason(_ _) i32
+        vdset_server_get_loss(_ _ _) i32
         vdset_server_close(_) i32
         vdset_server_device_send_command(_ _) i32
         vdset_server_device_close(_) i32

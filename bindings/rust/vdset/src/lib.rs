@@ -65,7 +65,7 @@ pub use device::{Commands, Device};
 pub use error::{Error, Failure, Result, SendError};
 pub use handle::{BufferHandle, Mapped, MappedMut};
 pub use hooks::{clear_log, set_allocator, set_log, supports, version, LogLevel, Support, Version};
-pub use numbers::{AbortCall, AbortReason, CommandCode, CompletionCode, Features, Role};
+pub use numbers::{AbortCall, AbortReason, CommandCode, CompletionCode, Features, Loss, Role};
 pub use order::{Completion, Order};
 pub use poll::Pollable;
 pub use server::{Completions, Server, ServerDevice};

@@ -207,6 +207,56 @@ impl fmt::Debug for Features {
     }
 }
 
+/// A secondary client that died, or left with commands in its hands.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Loss {
+    /// Of this loss: 1, 2, ... in the set's life.
+    pub number: u32,
+    /// Of all losses so far.
+    pub count: u32,
+    /// [`AbortCall::DIED`] or [`AbortCall::LEFT`].
+    pub call: AbortCall,
+    /// Its process, as the server's system numbers it.
+    pub pid: Option<u32>,
+    /// How many devices it had open; they can be opened again.
+    pub devices: u32,
+    /// How many commands it had fetched and not completed.
+    pub commands: u32,
+    /// How many of these wait for who opens the device next; the others failed.
+    pub handed_over: u32,
+    /// The name of the first of its devices.
+    pub device: Option<String>,
+}
+
+impl Loss {
+    pub(crate) fn ask(call: impl FnOnce(*mut sys::vdset_loss) -> i32) -> crate::Result<Self> {
+        let mut raw = sys::vdset_loss {
+            struct_bytes: std::mem::size_of::<sys::vdset_loss>() as u32,
+            number: 0,
+            count: 0,
+            call: 0,
+            pid: 0,
+            devices: 0,
+            commands: 0,
+            handed_over: 0,
+            device: [0; sys::VDSET_NAME_TEXT_BYTES as usize],
+        };
+        crate::error::check(call(&mut raw))?;
+        let device = from_c_text(&raw.device);
+        Ok(Loss {
+            number: raw.number,
+            count: raw.count,
+            call: AbortCall(raw.call),
+            pid: if raw.pid == 0 { None } else { Some(raw.pid) },
+            devices: raw.devices,
+            commands: raw.commands,
+            handed_over: raw.handed_over,
+            device: if device.is_empty() { None } else { Some(device) },
+        })
+    }
+}
+
 /// Who ended a set, and why.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

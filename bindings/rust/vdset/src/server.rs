@@ -7,7 +7,8 @@ use crate::numbers::c_text;
 use crate::order::{resume_panic, Flight, Shelf};
 use crate::poll::{Armed, Pollable};
 use crate::{
-    AbortReason, Completion, Config, Error, JoinOptions, Order, Result, SendError, ServerConfig,
+    AbortReason, Completion, Config, Error, JoinOptions, Loss, Order, Result, SendError,
+    ServerConfig,
 };
 use std::fmt;
 use std::ptr::{self, NonNull};
@@ -218,6 +219,11 @@ impl Server {
     /// Who aborted the set, and why. [`Error::Protocol`]: it is not aborted.
     pub fn abort_reason(&self) -> Result<AbortReason> {
         AbortReason::ask(|out| unsafe { sys::vdset_server_get_abort_reason(self.raw(), out) })
+    }
+
+    /// Which secondary client was lost, as [`Set::loss`](crate::Set::loss).
+    pub fn loss(&self, number: u32) -> Result<Loss> {
+        Loss::ask(|out| unsafe { sys::vdset_server_get_loss(self.raw(), number, out) })
     }
 
     /// VDI's Close. Always closes; orders that are under way complete with

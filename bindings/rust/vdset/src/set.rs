@@ -5,7 +5,7 @@ use crate::config::nanoseconds;
 use crate::error::check;
 use crate::numbers::c_text;
 use crate::poll::{Armed, Pollable};
-use crate::{AbortReason, BufferHandle, Config, Device, JoinOptions, Result, SetOptions};
+use crate::{AbortReason, BufferHandle, Config, Device, JoinOptions, Loss, Result, SetOptions};
 use std::fmt;
 use std::mem;
 use std::ptr::{self, NonNull};
@@ -99,6 +99,13 @@ impl Set {
     /// aborted.
     pub fn abort_reason(&self) -> Result<AbortReason> {
         AbortReason::ask(|out| unsafe { sys::vdset_set_get_abort_reason(self.raw.as_ptr(), out) })
+    }
+
+    /// Which secondary client was lost, by number; 0 the latest. For the primary.
+    /// [`Error::Protocol`](crate::Error::Protocol): none so far;
+    /// [`Error::Invalid`](crate::Error::Invalid): no such number, or forgotten.
+    pub fn loss(&self, number: u32) -> Result<Loss> {
+        Loss::ask(|out| unsafe { sys::vdset_set_get_loss(self.raw.as_ptr(), number, out) })
     }
 
     /// For event loops: readable when [`configuration`](Set::configuration) would say something,

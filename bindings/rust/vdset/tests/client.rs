@@ -269,6 +269,32 @@ fn an_abort_tells_who_and_why() {
 }
 
 #[test]
+fn a_secondary_that_leaves_with_a_command_in_hand_is_a_loss() {
+    let pair = Pair::new(&Shape::default());
+    let sender = pair.server.open_device(&pair.name).unwrap();
+    assert!(matches!(pair.server.loss(0), Err(Error::Protocol(_))));
+    let helper = Set::join(&pair.name).unwrap();
+    let device = helper.open_device(&pair.name).unwrap();
+    pair.send_write(sender, 1);
+    std::mem::forget(device.fetch(SOON).unwrap());
+    assert!(matches!(helper.close(), Err(Error::Open(_))));
+    let completion = pair.server.next_completion(SOON).unwrap();
+    assert_eq!(completion.code(), CompletionCode::OPERATION_ABORTED);
+    // The primary is told a moment later.
+    let told = (0..20_000).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        pair.set.loss(0).ok()
+    });
+    for loss in [pair.server.loss(1).unwrap(), told.unwrap()] {
+        assert_eq!((loss.number, loss.count, loss.call), (1, 1, AbortCall::LEFT));
+        assert_eq!(loss.pid, Some(std::process::id()));
+        assert_eq!((loss.devices, loss.commands, loss.handed_over), (1, 1, 0));
+        assert_eq!(loss.device.as_ref(), Some(&pair.name));
+    }
+    assert!(matches!(pair.server.loss(2), Err(Error::Invalid(_))));
+}
+
+#[test]
 fn errors_have_the_librarys_words() {
     let error = Set::create("a\\b", &Config::new(1)).unwrap_err();
     assert!(matches!(error, Error::Invalid(_)));
