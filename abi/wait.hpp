@@ -1,4 +1,4 @@
-// abi/wait.hpp: spin, then yield, then sleep on an event word (and the word that tells of the
+// abi/wait.hpp: spin, then sleep on an event word (and the word that tells of the
 // peer's death).
 #pragma once
 #include <atomic>
@@ -26,21 +26,22 @@ inline constexpr std::int64_t slice_ns = 1'000'000'000;
 // Below the wake latency of common machines spinning flips into a slow mode.
 inline constexpr std::int64_t spin_floor_ns = 25'000;
 inline constexpr std::int64_t spin_cap_ns = 50'000;
-inline constexpr unsigned yields_max = 20;
-inline constexpr unsigned probe_every = 64;
+inline constexpr unsigned probe_first = 64;
+inline constexpr unsigned probe_last = 4096;
 
 /// How long one waiter spins: 0, or between floor and cap; doubled by a hit, dropped to 0 by
-/// misses, tried again now and then.
+/// misses. From 0 it is tried again after so many waits, the rarer the more often in vain: where
+/// both sides share a processor, a waiter that spins only keeps its peer from running.
 class SpinBudget {
  public:
   std::int64_t next_ns() {
-    if (budget_ns_ == 0 && ++quiet_ >= probe_every) {
-      quiet_ = 0;
-      return spin_floor_ns;
-    }
-    return budget_ns_;
+    if (budget_ns_ > 0 || ++quiet_ < probe_after_) return budget_ns_;
+    quiet_ = 0;
+    if (probe_after_ < probe_last) probe_after_ *= 2;
+    return spin_floor_ns;
   }
   void hit() {
+    probe_after_ = probe_first;
     budget_ns_ = budget_ns_ == 0                ? spin_floor_ns
                  : budget_ns_ * 2 < spin_cap_ns ? budget_ns_ * 2
                                                 : spin_cap_ns;
@@ -50,6 +51,7 @@ class SpinBudget {
  private:
   std::int64_t budget_ns_ = port::processor_count() > 1 ? spin_floor_ns : 0;
   unsigned quiet_ = 0;
+  unsigned probe_after_ = probe_first;
 };
 
 /// Whether the word says that the thread it names has ended.
@@ -126,10 +128,6 @@ bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadli
       }
       port::cpu_relax();
       if (i % 16 == 0 && port::now_ns() > end) break;
-    }
-    for (unsigned i = 0; i < yields_max; ++i) {
-      port::yield_processor();
-      if (ready()) return true;
     }
     spin.miss();
   }

@@ -31,7 +31,6 @@ inline void cpu_relax() {
   asm volatile("" ::: "memory");
 #endif
 }
-void yield_processor();
 unsigned processor_count();
 /// Fills with unpredictable bytes. -errno when the system has none.
 int random_bytes(gsl::span<std::byte> out);

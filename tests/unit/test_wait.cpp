@@ -268,13 +268,22 @@ TEST_CASE("a spin budget is nothing, or between the floor and the cap") {
   }
   spin.miss();
   spin.miss();
-  unsigned probes = 0;
-  for (unsigned i = 0; i < 4 * probe_every; ++i) {
-    CHECK(sound());
-    probes += spin.next_ns() > 0 ? 1 : 0;
-  }
-  CHECK(probes >= 1);
-  CHECK(probes <= 8);
+  // Between two probes twice as many waits as before, up to the last interval.
+  const auto waits_to_probe = [&] {
+    unsigned waits = 1;
+    for (; spin.next_ns() == 0; ++waits)
+      CHECK(waits < probe_last);
+    spin.miss();
+    return waits;
+  };
+  for (unsigned expected = probe_first; expected < probe_last; expected *= 2)
+    CHECK(waits_to_probe() == expected);
+  CHECK(waits_to_probe() == probe_last);
+  CHECK(waits_to_probe() == probe_last);
+  spin.hit();
+  spin.miss();
+  spin.miss();
+  CHECK(waits_to_probe() == probe_first);
 }
 
 TEST_CASE("visits are counted, and the last to leave wakes who waits for that") {

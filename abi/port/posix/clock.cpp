@@ -21,10 +21,6 @@ std::int64_t deadline_after(std::int64_t timeout_ns) {
   return timeout_ns >= never - now ? never : now + timeout_ns;
 }
 
-void yield_processor() {
-  sched_yield();
-}
-
 unsigned processor_count() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
