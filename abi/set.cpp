@@ -41,7 +41,8 @@ void take_loss(vdset_set& set, const Message& message) {
   loss.devices = message.b;
   loss.pid = message.c;
   loss.commands = message.d;
-  loss.handed_over = static_cast<std::uint32_t>(message.result);
+  const auto handed_over = static_cast<std::uint32_t>(message.result);
+  loss.handed_over = handed_over < loss.commands ? handed_over : loss.commands;
   Name name;
   if (read_name(message.text, message.text_bytes, name))
     std::memcpy(loss.device, name.text, name.bytes);

@@ -214,7 +214,7 @@ TEST_CASE("a packet that is cut, padded or empty is refused, descriptors closed"
 
 TEST_CASE("a kind that does not exist is refused") {
   Pair pair;
-  for (std::uint32_t kind : {0u, 12u, 99u, ~0u}) {
+  for (std::uint32_t kind : {0u, 13u, 99u, ~0u}) {
     REQUIRE(send_message(pair.ends[0], message_of(static_cast<MessageKind>(kind))) == 0);
     Message got;
     Descriptors none;
