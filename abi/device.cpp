@@ -192,17 +192,6 @@ void put_device(vdset_device& device) {
   devices.put(&device);
 }
 
-/// The slot of a handle in this process, mapping pools that were added; cold beyond the first
-/// attempt.
-static core::Resolved resolve(vdset_set& set, std::uint32_t handle) {
-  core::Resolved found = set.slots.resolve(atomics, handle, set.pools.map().slot_total());
-  if (found.refusal == core::Refusal::out_of_range &&
-      atomics.load<core::Site::pool_read>(set.view.header->pool_count) > set.pools.map().count() &&
-      sync_pools(set) == VDSET_OK)
-    found = set.slots.resolve(atomics, handle, set.pools.map().slot_total());
-  return found;
-}
-
 /// Handles need the configuration; PROTOCOL before it.
 static std::int32_t judge_for_handles(vdset_set* set) {
   const std::int32_t result = judge_object(set, Kind::set, "set");
@@ -210,6 +199,39 @@ static std::int32_t judge_for_handles(vdset_set* set) {
   if (set->wake == nullptr)
     return fail(VDSET_E_PROTOCOL, "set %s: not configured yet", set->name.text);
   return sync_pools(*set);
+}
+
+/// What all but the first calls find, so that those need nothing else.
+static bool is_ready_for_handles(const vdset_set* set) {
+  return set != nullptr && set->kind.load() == Kind::set &&
+         set->configured.load(std::memory_order_acquire);
+}
+
+static core::Resolved resolve(vdset_set& set, std::uint32_t handle, const core::PoolMap& map) {
+  return set.slots.resolve(atomics, handle, map.slot_total());
+}
+
+/// Also of pools that were added since and are to be mapped now.
+static core::Resolved resolve_anew(vdset_set& set, std::uint32_t handle) {
+  const core::Resolved found = resolve(set, handle, set.pools.map());
+  if (found.refusal != core::Refusal::out_of_range ||
+      atomics.load<core::Site::pool_read>(set.view.header->pool_count) <= set.pools.map().count() ||
+      sync_pools(set) != VDSET_OK)
+    return found;
+  return resolve(set, handle, set.pools.map());
+}
+
+static std::int32_t give_address(const core::PoolMap& map, core::Resolved found, void** out) {
+  if (found.refusal != core::Refusal::none || out == nullptr) return VDSET_E_INVALID;
+  *out = map.data(found.slot);
+  return VDSET_OK;
+}
+
+[[gnu::noinline]] static std::int32_t map_anew(vdset_set* set, std::uint32_t handle, void** out) {
+  const std::int32_t result = judge_for_handles(set);
+  if (result != VDSET_OK) return result;
+  const core::Resolved found = resolve_anew(*set, handle);
+  return give_address(set->pools.map(), found, out);
 }
 
 }  // namespace vdset
@@ -312,8 +334,10 @@ int32_t vdset_device_interrupt(vdset_device* device) {
 }
 
 int32_t vdset_set_get_buffer_handle(vdset_set* set, const void* buffer, uint32_t* out) {
-  const std::int32_t result = judge_for_handles(set);
-  if (result != VDSET_OK) return result;
+  if (!is_ready_for_handles(set)) {
+    const std::int32_t result = judge_for_handles(set);
+    if (result != VDSET_OK) return result;
+  }
   const std::uint32_t slot = set->pools.map().slot_at(buffer);
   const std::uint32_t handle = slot != core::no_slot ? set->slots.handle_of(atomics, slot) : 0;
   if (handle == 0 || out == nullptr) return VDSET_E_INVALID;
@@ -329,12 +353,11 @@ int32_t vdset_set_describe_buffer(vdset_set* set, const void* buffer, vdset_buff
 }
 
 int32_t vdset_set_map_buffer_handle(vdset_set* set, uint32_t handle, void** out) {
-  const std::int32_t result = judge_for_handles(set);
-  if (result != VDSET_OK) return result;
-  const core::Resolved found = resolve(*set, handle);
-  if (found.refusal != core::Refusal::none || out == nullptr) return VDSET_E_INVALID;
-  *out = set->pools.map().data(found.slot);
-  return VDSET_OK;
+  if (!is_ready_for_handles(set)) return map_anew(set, handle, out);
+  const core::PoolMap& map = set->pools.map();
+  const core::Resolved found = resolve(*set, handle, map);
+  if (found.refusal == core::Refusal::out_of_range) return map_anew(set, handle, out);
+  return give_address(map, found, out);
 }
 
 int32_t vdset_set_explain_handle(vdset_set* set, uint32_t handle, char* text, uint32_t text_bytes) {
@@ -348,7 +371,7 @@ int32_t vdset_set_explain_handle(vdset_set* set, uint32_t handle, char* text, ui
                                       "stale: the buffer was freed or completed since",
                                       "its buffer is not lent to a command now",
                                       "not the start of a buffer's data"};
-  const core::Refusal refusal = resolve(*set, handle).refusal;
+  const core::Refusal refusal = resolve_anew(*set, handle).refusal;
   std::snprintf(text, text_bytes, "handle 0x%08x: %s", handle,
                 words[static_cast<std::size_t>(refusal)]);
   return refusal == core::Refusal::none ? VDSET_OK : VDSET_E_INVALID;

@@ -13,7 +13,10 @@ class HandleCodec {
  public:
   constexpr HandleCodec() = default;
   constexpr HandleCodec(std::uint32_t salt, std::uint32_t index_bits)
-      : salt_(salt), index_bits_(index_bits), generation_mask_(kept_generations(index_bits)) {
+      : salt_(salt),
+        index_bits_(index_bits),
+        index_mask_((1u << index_bits) - 1),
+        generation_mask_(kept_generations(index_bits)) {
     Expects(salt >= 1 && salt <= salt_max);
     Expects(index_bits >= index_bits_min && index_bits <= index_bits_max);
   }
@@ -25,11 +28,13 @@ class HandleCodec {
     return handle >> (32 - salt_bits) == salt_;
   }
   constexpr std::uint32_t slot(std::uint32_t handle) const {
-    return handle & ((1u << index_bits_) - 1);
+    return handle & index_mask_;
   }
-  /// Whether the handle carries exactly this slot generation (unused bits must be 0).
+  /// Whether the handle carries exactly this slot generation (unused bits must be 0). Its salt is
+  /// judged by has_salt.
   constexpr bool has_generation(std::uint32_t handle, std::uint32_t generation) const {
-    return encode(slot(handle), generation) == handle;
+    return (handle & (salt_unit - 1) & ~index_mask_) ==
+           (generation & generation_mask_) << index_bits_;
   }
   constexpr std::uint32_t index_bits() const { return index_bits_; }
 
@@ -42,6 +47,8 @@ class HandleCodec {
   }
 
  private:
+  static constexpr std::uint32_t salt_unit = 1u << (32 - salt_bits);
+
   static constexpr std::uint32_t kept_generations(std::uint32_t index_bits) {
     const std::uint32_t room = 32 - salt_bits - index_bits;
     return (1u << (room < generation_bits ? room : generation_bits)) - 1;
@@ -49,6 +56,7 @@ class HandleCodec {
 
   std::uint32_t salt_ = 0;
   std::uint32_t index_bits_ = 0;
+  std::uint32_t index_mask_ = 0;
   std::uint32_t generation_mask_ = 0;
 };
 

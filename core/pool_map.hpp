@@ -77,25 +77,23 @@ class PoolMap {
 
   void add(const PoolPlan& plan, std::byte* base) {
     Expects(count_ < pools_max && plan.first_slot == slot_total_);
-    entries_[count_] = {plan, base};
+    entries_[count_] = {plan, static_cast<std::size_t>(plan.stride_lines) * line_bytes, base,
+                        base + plan.data_offset};
     slot_total_ += plan.slot_count;
     ++count_;
   }
 
   std::uint32_t pool_of(std::uint32_t slot) const {
     std::uint32_t pool = 0;
-    for (std::uint32_t i = 1; i < pools_max; ++i)
-      pool += (i < count_ && slot >= entries_[i].plan.first_slot) ? 1 : 0;
+    while (pool + 1 < count_ && slot >= entries_[pool + 1].plan.first_slot)
+      ++pool;
     return pool;
   }
 
   /// Data start of a slot below slot_total().
   std::byte* data(std::uint32_t slot) const {
     const Entry& e = entries_[pool_of(slot)];
-    const std::uint64_t offset =
-        std::uint64_t{slot - e.plan.first_slot} * e.plan.stride_lines * line_bytes +
-        e.plan.data_offset;
-    return e.base + static_cast<std::size_t>(offset);
+    return e.first_data + (slot - e.plan.first_slot) * e.stride_bytes;
   }
 
   /// The slot whose data starts exactly at `address`, or no_slot (foreign, interior and prefix
@@ -127,7 +125,9 @@ class PoolMap {
  private:
   struct Entry {
     PoolPlan plan;
+    std::size_t stride_bytes;
     std::byte* base;
+    std::byte* first_data;  // Of its first slot.
   };
   std::uint32_t count_ = 0;
   std::uint32_t slot_total_ = 0;
