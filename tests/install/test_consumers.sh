@@ -51,12 +51,12 @@ check "pkg-config: it runs" says "told of the abort" ./by_config
 # ---- CMake
 cmake_project() {
   mkdir cmake && cp "$here/cmake/CMakeLists.txt" example.c consumer.cpp cmake/ &&
-    cmake -S cmake -B cmake/build -DCMAKE_PREFIX_PATH="$scratch/prefix" &&
+    cmake -G Ninja -S cmake -B cmake/build -DCMAKE_PREFIX_PATH="$scratch/prefix" &&
     cmake --build cmake/build
 }
 cmake_refuses_later() {  # That a version which is not there is not found.
   sed -i 's/find_package(vdset 0\.1/find_package(vdset 99/' cmake/CMakeLists.txt
-  ! cmake -S cmake -B cmake/later -DCMAKE_PREFIX_PATH="$scratch/prefix"
+  ! cmake -G Ninja -S cmake -B cmake/later -DCMAKE_PREFIX_PATH="$scratch/prefix"
 }
 check "CMake: find_package and four programs" cmake_project
 for kind in vdset static; do
