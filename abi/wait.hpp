@@ -23,33 +23,35 @@ inline constexpr std::int64_t slice_ns = VDSET_SLICE_NS;
 #else
 inline constexpr std::int64_t slice_ns = 1'000'000'000;
 #endif
-// Below the wake latency of common machines spinning flips into a slow mode.
-inline constexpr std::int64_t spin_floor_ns = 25'000;
-inline constexpr std::int64_t spin_cap_ns = 50'000;
+// Longer than a sleeper needs to be awake: with less, two sides that have once slept would wait
+// asleep for each other for good.
+inline constexpr std::int64_t spin_ns = 50'000;
+inline constexpr unsigned misses_max = 2;
 inline constexpr unsigned probe_first = 64;
 inline constexpr unsigned probe_last = 4096;
 
-/// How long one waiter spins: 0, or between floor and cap; doubled by a hit, dropped to 0 by
-/// misses. From 0 it is tried again after so many waits, the rarer the more often in vain: where
-/// both sides share a processor, a waiter that spins only keeps its peer from running.
+/// Whether one waiter spins before it sleeps: until two spins in a row were in vain. Then it is
+/// tried again after so many waits, the rarer the more often in vain: where both sides share a
+/// processor, a waiter that spins only keeps its peer from running.
 class SpinBudget {
  public:
   std::int64_t next_ns() {
-    if (budget_ns_ > 0 || ++quiet_ < probe_after_) return budget_ns_;
+    if (misses_ < misses_max) return spin_ns;
+    if (++quiet_ < probe_after_) return 0;
     quiet_ = 0;
     if (probe_after_ < probe_last) probe_after_ *= 2;
-    return spin_floor_ns;
+    return spin_ns;
   }
   void hit() {
+    misses_ = 0;
     probe_after_ = probe_first;
-    budget_ns_ = budget_ns_ == 0                ? spin_floor_ns
-                 : budget_ns_ * 2 < spin_cap_ns ? budget_ns_ * 2
-                                                : spin_cap_ns;
   }
-  void miss() { budget_ns_ = budget_ns_ > spin_floor_ns ? spin_floor_ns : 0; }
+  void miss() {
+    if (misses_ < misses_max) ++misses_;
+  }
 
  private:
-  std::int64_t budget_ns_ = port::processor_count() > 1 ? spin_floor_ns : 0;
+  unsigned misses_ = port::processor_count() > 1 ? 0 : misses_max;
   unsigned quiet_ = 0;
   unsigned probe_after_ = probe_first;
 };
@@ -113,6 +115,26 @@ class WakeGuard {
   unsigned futile_ = 0;
 };
 
+/// Looks again and again until ready() or the end of the budget. The longer it has waited the rarer
+/// it looks: a few hundredths late at most, and what runs on the other half of this core is left
+/// its share.
+template <class Ready>
+bool spin_until(std::int64_t start_ns, std::int64_t budget_ns, Ready ready) {
+  constexpr unsigned pauses_per_clock = 16;
+  unsigned pauses = 1;
+  for (unsigned since_clock = 0;;) {
+    if (ready()) return true;
+    for (unsigned i = 0; i < pauses; ++i)
+      port::cpu_relax();
+    since_clock += pauses;
+    if (since_clock < pauses_per_clock) continue;
+    since_clock = 0;
+    const std::int64_t waited_ns = port::now_ns() - start_ns;
+    if (waited_ns > budget_ns) return false;
+    pauses = 1 + static_cast<unsigned>(waited_ns) / 1024;
+  }
+}
+
 /// Waits on an armed bell until ready() or the deadline; false at the deadline. ready() must be
 /// cheap, make no system call, and include abort and death. One waiter per bell.
 template <class Ready>
@@ -120,14 +142,9 @@ bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadli
                   SpinBudget& spin, Ready ready) {
   const std::int64_t budget = spin.next_ns();
   if (budget > 0) {
-    const std::int64_t end = port::now_ns() + budget;
-    for (unsigned i = 1;; ++i) {
-      if (ready()) {
-        spin.hit();
-        return true;
-      }
-      port::cpu_relax();
-      if (i % 16 == 0 && port::now_ns() > end) break;
+    if (spin_until(port::now_ns(), budget, ready)) {
+      spin.hit();
+      return true;
     }
     spin.miss();
   }
