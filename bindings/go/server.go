@@ -163,6 +163,17 @@ func (s *Server) MapBufferHandle(handle Handle) ([]byte, error) {
 // outstanding, with OperationAborted, then says ErrAbort. ErrBusy: another goroutine is in it. The
 // command's Done is not called.
 func (s *Server) NextCompletion(ctx context.Context) (*ServerCommand, error) {
+	if !s.busy.CompareAndSwap(false, true) {
+		return nil, errTwoReap
+	}
+	defer s.busy.Store(false)
+	return s.wait(ctx)
+}
+
+var errTwoReap = errorf(ErrBusy, "another goroutine waits for completions")
+
+// wait is NextCompletion of the one goroutine that has busy.
+func (s *Server) wait(ctx context.Context) (*ServerCommand, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -170,10 +181,6 @@ func (s *Server) NextCompletion(ctx context.Context) (*ServerCommand, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
-	if !s.busy.CompareAndSwap(false, true) {
-		return nil, errorf(ErrBusy, "another goroutine waits for completions")
-	}
-	defer s.busy.Store(false)
 	command, err := s.reap()
 	if err != ErrTimeout || ctx == (polling{}) {
 		return command, err
@@ -203,10 +210,15 @@ func (s *Server) reap() (*ServerCommand, error) {
 
 // RunCompletionAgent calls Done of each command that is final, in this goroutine, until every
 // device is closed and nothing is outstanding, which gives nil; until abort, after which the
-// outstanding ones have been called too; or until the context is done.
+// outstanding ones have been called too; or until the context is done. ErrBusy: another goroutine
+// runs it, or is in NextCompletion; nobody else gets in between two calls of Done.
 func (s *Server) RunCompletionAgent(ctx context.Context) error {
+	if !s.busy.CompareAndSwap(false, true) {
+		return errTwoReap
+	}
+	defer s.busy.Store(false)
 	for {
-		command, err := s.NextCompletion(ctx)
+		command, err := s.wait(ctx)
 		if err == ErrClose {
 			return nil
 		}

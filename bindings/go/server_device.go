@@ -27,7 +27,7 @@ type ServerCommand struct {
 	Buffer   *Buffer // Of a Read or Write. Nobody's while the command is under way.
 
 	// Called by Server.RunCompletionAgent and Server.Close when the command is final. It may call
-	// every method of the server and its devices.
+	// every method of the server and its devices, but no second one that waits for completions.
 	Done func(*ServerCommand)
 
 	// The results, once it is final.
@@ -44,7 +44,8 @@ func (d *ServerDevice) Name() string { return d.name }
 // SendCommand sends a command. It and its buffer are the library's until it is final, which
 // NextCompletion or Done tell once for each that was sent. On an error it was not sent:
 // ErrQueueFull, ErrIOError, ErrProtocol (the device is closed, or no client has opened it yet),
-// ErrAbort, ErrInvalid. It does not block.
+// ErrAbort, ErrInvalid; CompletionCode then has the code that VDI gives the command for it, but for
+// ErrInvalid. It does not block.
 func (d *ServerDevice) SendCommand(command *ServerCommand) error {
 	s := d.server
 	if err := s.gate.enter(); err != nil {
@@ -63,6 +64,9 @@ func (d *ServerDevice) SendCommand(command *ServerCommand) error {
 	err := failure(C.go_send_command(at(unsafe.Pointer(d.c)), at(unsafe.Pointer(c))))
 	runtime.UnlockOSThread()
 	if err != nil {
+		if !isCode(err, ErrInvalid) {
+			command.CompletionCode = CompletionCode(c.completion_code)
+		}
 		s.sent.remove(c).release()
 	}
 	return err
