@@ -50,6 +50,7 @@ struct Stage {
     rig.send(write);
     rig.send(flush);
     held = rig.fetch();
+    rig.context.need(rig.client->get_handle(held.buffer, handle), ok, "GetBufferHandle");
   }
   void go_nt() {
     Context& context = rig.context;
@@ -69,6 +70,7 @@ struct Stage {
 
   Sent write, flush;
   Fetched held;
+  uint32_t handle = 12345;  // Of the buffer that was fetched, if there is one.
   Rig rig;  // Last: ends first, and with it the use of the commands above.
 };
 
@@ -128,10 +130,8 @@ int call_get_handle(Stage& s) {
   return s.rig.client->get_handle(s.buffer(), handle);
 }
 int call_map_handle(Stage& s) {
-  uint32_t handle = 12345;
-  if (s.held.buffer != nullptr) s.rig.client->get_handle(s.held.buffer, handle);
   uint8_t* mapped = nullptr;
-  const int result = s.rig.client->map_handle(handle, mapped);
+  const int result = s.rig.client->map_handle(s.handle, mapped);
   if (result == ok) s.rig.context.check(mapped == s.held.buffer, "maps to the buffer");
   return result;
 }

@@ -1,5 +1,7 @@
 // tests/conformance/context.cpp: see suite.hpp.
+#include <fnmatch.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +16,7 @@ int deep_fold() {
 }
 
 std::string code_text(int code) {
+  if (code == cannot) return "a call that cannot be made";
   if (code >= 0) return std::to_string(code);
   const char* const name = vdset_error_name(code);
   char number[32];
@@ -44,7 +47,28 @@ bool Context::equal(int64_t actual, int64_t expected, const std::string& what, P
                what + ": " + std::to_string(actual) + ", not " + std::to_string(expected), place);
 }
 
+bool matches(const char* pattern, const std::string& text) {
+  return fnmatch(pattern, text.c_str(), FNM_EXTMATCH) == 0;
+}
+
+bool Context::differs(int actual, const std::string& what) {
+  const auto& all = differences();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Difference& d = all[i];
+    if (d.code != actual || !matches(d.face, face.name()) || !matches(d.scenario, scenario_) ||
+        !matches(d.what, what))
+      continue;
+    checks_.fetch_add(1);
+    tell('D', std::to_string(i));
+    const std::lock_guard guard(lock_);
+    if (d.cell != nullptr) not_shown_.push_back(d.cell);
+    return true;
+  }
+  return false;
+}
+
 bool Context::code(int actual, int expected, const std::string& what, Place place) {
+  if (actual != expected && differs(actual, what)) return true;
   return check(actual == expected, what + ": " + code_text(actual) + ", not " + code_text(expected),
                place);
 }
@@ -54,7 +78,11 @@ void Context::need(int actual, int expected, const std::string& what, Place plac
 }
 
 void Context::cover(const std::string& section, const std::string& item) {
-  tell('C', section + "\t" + item);
+  const std::string cell = section + " " + item;
+  const std::lock_guard guard(lock_);
+  const bool shown = std::none_of(not_shown_.begin(), not_shown_.end(),
+                                  [&](const char* pattern) { return matches(pattern, cell); });
+  tell(shown ? 'C' : 'L', section + "\t" + item);
 }
 
 std::string Context::fresh_name() {

@@ -1,6 +1,7 @@
 // tests/conformance/face.hpp: the calls of the interface, once, so that each scenario runs through
-// every face of the library: the C ABI, with completions called ("c") and pulled ("pull"), and
-// vdi.h with vdi_server.h ("vdi"). Results are the faces' own codes: both have VDI's numbers.
+// every face of the library: the C ABI, with completions called ("c") and pulled ("pull"), vdi.h
+// with vdi_server.h ("vdi"), and the bindings of other languages ("rust=FILE", "go=FILE": a shared
+// library, face_library.h). Results are the faces' own codes: all have VDI's numbers.
 #pragma once
 #include <vdset.h>
 #include <atomic>
@@ -15,6 +16,8 @@ namespace conformance {
 
 constexpr int ok = 0;
 constexpr int infinite = -1;
+/// Instead of a result: the face has no way to make the call (differences.cpp says why).
+constexpr int cannot = 2;
 
 /// What became of a command that the server sent. Filled by its completion routine.
 struct Sent {
@@ -127,7 +130,12 @@ class Face {
  public:
   virtual ~Face() = default;
   virtual const char* name() const = 0;
+  /// What make_face() takes.
+  virtual const char* word() const { return name(); }
+  /// The C ABI's codes, where those of vdi.h differ.
   virtual bool is_c() const = 0;
+  /// Nobody may be in a call of an object that is closed: the language sees to it.
+  virtual bool closes_alone() const { return false; }
   virtual std::unique_ptr<Client> client() = 0;
   virtual std::unique_ptr<Server> server() = 0;
   /// Devices that no OpenDevice gave: a null pointer, or a default-constructed object.
@@ -137,7 +145,9 @@ class Face {
 
 std::unique_ptr<Face> make_c_face(bool pulls);
 std::unique_ptr<Face> make_vdi_face();
+std::unique_ptr<Face> make_library_face(const std::string& word);
 inline std::unique_ptr<Face> make_face(const std::string& name) {
+  if (name.find('=') != std::string::npos) return make_library_face(name);
   return name == "vdi" ? make_vdi_face() : make_c_face(name == "pull");
 }
 

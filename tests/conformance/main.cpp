@@ -1,13 +1,15 @@
-// Goal: both faces of the library do what the VDI semantics say, cell by cell. Method: each
+// Goal: all faces of the library do what the VDI semantics say, cell by cell. Method: each
 // scenario in a process of its own, once through each face; what it covers is held against the
-// catalog of what must be covered; a gap is a failure.
-// usage: test_conformance [--deep] [--face c|pull|vdi] [--only PART_OF_A_NAME]
+// catalog of what must be covered; a gap is a failure. What a face does otherwise is listed with
+// its reason (differences.cpp), and a difference that is not met is a failure too.
+// usage: test_conformance [--deep] [--face c|pull|vdi|NAME=LIBRARY]... [--only PART_OF_A_NAME]
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -37,6 +39,8 @@ struct Outcome {
   std::vector<std::string> words;
   std::vector<std::string> failures;
   std::set<std::string> covered;
+  std::set<std::string> not_shown;  // What the face's language rules out.
+  std::set<std::size_t> differences;
 };
 
 /// What a scenario's process writes, and how it ends; a hang ends with the watchdog.
@@ -97,6 +101,8 @@ class Run {
     if (line[0] == 'F') outcome.failures.push_back(line.substr(1));
     if (line[0] == 'M') outcome.words.push_back(line.substr(1));
     if (line[0] == 'C') outcome.covered.insert(line.substr(1));
+    if (line[0] == 'L') outcome.not_shown.insert(line.substr(1));
+    if (line[0] == 'D') outcome.differences.insert(std::strtoul(line.c_str() + 1, nullptr, 10));
     if (line[0] == 'N') outcome.checks = std::atoi(line.c_str() + 1);
   }
 
@@ -107,9 +113,10 @@ class Run {
 int run_scenario(int index, const std::string& face_name) {
   fcntl(report_descriptor, F_SETFD, FD_CLOEXEC);
   const auto face = make_face(face_name);
-  Context context(*face, report_descriptor);
+  const Scenario& scenario = all_scenarios().at(static_cast<std::size_t>(index));
+  Context context(*face, scenario.name, report_descriptor);
   try {
-    all_scenarios().at(static_cast<std::size_t>(index)).run(context);
+    scenario.run(context);
   } catch (const Stop&) {
     // Its check has told why.
   }
@@ -189,13 +196,15 @@ class Suite {
     Section& section = sections_[scenario.section];
     if (face == faces_.front()) ++section.scenarios;
     section.checks += outcome.checks;
+    not_shown_[face].insert(outcome.not_shown.begin(), outcome.not_shown.end());
+    met_[face].insert(outcome.differences.begin(), outcome.differences.end());
     for (const std::string& item : outcome.covered) {
       if (known_.count(item) == 0)
         fail(std::string(scenario.name) + ": covers what is not in the catalog: " + item);
       if (covered_[face].insert(item).second)
         ++sections_[item.substr(0, item.find('\t'))].covered[face];
     }
-    const std::string title = std::string(scenario.name) + " [" + face + "]";
+    const std::string title = std::string(scenario.name) + " [" + name_of(face) + "]";
     for (const std::string& words : outcome.words)
       std::printf("%s: %s\n", title.c_str(), words.c_str());
     for (const std::string& failure : outcome.failures)
@@ -216,25 +225,45 @@ class Suite {
       for (const std::string& item : gaps) {
         std::string text = item;
         text.replace(text.find('\t'), 1, ": ");
-        fail("gap [" + face + "]: no scenario shows " + text);
+        fail("gap [" + name_of(face) + "]: no scenario shows " + text);
       }
+      for (const std::string& item : not_shown_[face])
+        check(covered_[face].count(item) == 0, face + ": shown, though it cannot be: " + item);
       // A cell that nobody shows is seen: one more than there is.
       std::set<std::string> more = known_;
       more.insert("0\tplanted");
       check(gaps_of(face, more).count("0\tplanted") == 1, "a planted gap is not seen");
     }
+    for (const std::string& face : faces_)
+      find_unmet(face);
+  }
+  /// What is listed as different must have been met.
+  void find_unmet(const std::string& face) {
+    std::vector<Difference> listed = differences();
+    for (const std::string& what : unmet(face, listed))
+      fail("a difference that nobody met [" + name_of(face) + "]: " + what);
+    listed.push_back({"*", "planted", "nothing", cannot, nullptr, ""});
+    check(unmet(face, listed).count("planted: nothing") == 1,
+          "a planted difference that nobody met is not seen");
+  }
+  std::set<std::string> unmet(const std::string& face, const std::vector<Difference>& listed) {
+    std::set<std::string> out;
+    for (std::size_t i = 0; i < listed.size(); ++i)
+      if (matches(listed[i].face, name_of(face)) && met_[face].count(i) == 0)
+        out.insert(std::string(listed[i].scenario) + ": " + listed[i].what);
+    return out;
   }
   std::set<std::string> gaps_of(const std::string& face, const std::set<std::string>& asked) {
     std::set<std::string> gaps;
     for (const std::string& item : asked)
-      if (covered_[face].count(item) == 0) gaps.insert(item);
+      if (covered_[face].count(item) + not_shown_[face].count(item) == 0) gaps.insert(item);
     return gaps;
   }
 
   void print_table() {
     std::printf("%-10s %9s %8s %8s", "section", "scenarios", "checks", "cells");
     for (const std::string& face : faces_)
-      std::printf(" %7s", face.c_str());
+      std::printf(" %7s", name_of(face).c_str());
     std::printf("\n");
     Section sum;
     for (auto& [name, section] : sections_) {
@@ -246,8 +275,32 @@ class Suite {
         sum.covered[face] += section.covered[face];
     }
     print_row("all", sum);
+    for (const std::string& face : faces_)
+      print_reasons(face);
     std::printf("gaps: %d\n", gaps_);
   }
+  /// What a language rules out, and why.
+  void print_reasons(const std::string& face) {
+    if (not_shown_[face].empty()) return;
+    std::printf("%s: %zu cells that its language rules out:\n", name_of(face).c_str(),
+                not_shown_[face].size());
+    std::map<std::string, std::vector<std::string>> cells;  // By reason.
+    for (std::string item : not_shown_[face]) {
+      item.replace(item.find('\t'), 1, " ");
+      for (const Difference& d : differences())
+        if (d.cell != nullptr && matches(d.face, name_of(face)) && matches(d.cell, item)) {
+          cells[d.reason].push_back(item);
+          break;
+        }
+    }
+    for (const auto& [reason, items] : cells) {
+      std::printf("  %s\n   ", reason.c_str());
+      for (const std::string& item : items)
+        std::printf(" %s;", item.c_str());
+      std::printf("\n");
+    }
+  }
+  static std::string name_of(const std::string& face) { return face.substr(0, face.find('=')); }
   void print_row(const std::string& name, Section& section) {
     std::printf("%-10s %9d %8d %8d", name.c_str(), section.scenarios, section.checks,
                 section.items);
@@ -259,7 +312,8 @@ class Suite {
   std::vector<std::string> faces_;
   std::string only_;
   std::set<std::string> known_;
-  std::map<std::string, std::set<std::string>> covered_;
+  std::map<std::string, std::set<std::string>> covered_, not_shown_;  // By face.
+  std::map<std::string, std::set<std::size_t>> met_;  // By face: numbers of differences.
   std::map<std::string, Section, BySection> sections_;
   int passed_ = 0, failed_ = 0, gaps_ = 0;
 };
@@ -303,7 +357,7 @@ int main(int argc, char** argv) {
   if (argc == 4 && std::string(argv[1]) == "--scenario")
     return run_scenario(std::atoi(argv[2]), argv[3]);
   if (argc == 3 && std::string(argv[1]) == "--peer") return run_peer(argv[2]);
-  std::vector<std::string> faces = {"c", "pull", "vdi"};
+  std::vector<std::string> faces;
   std::string only;
   int i = 1;
   if (i < argc && std::string(argv[i]) == "--deep") {
@@ -312,8 +366,9 @@ int main(int argc, char** argv) {
     ++i;
   }
   for (; i + 1 < argc; i += 2) {
-    if (std::string(argv[i]) == "--face") faces = {argv[i + 1]};
+    if (std::string(argv[i]) == "--face") faces.push_back(argv[i + 1]);
     if (std::string(argv[i]) == "--only") only = argv[i + 1];
   }
+  if (faces.empty()) faces = {"c", "pull", "vdi"};
   return run_all(faces, only);
 }

@@ -25,7 +25,7 @@ Peer::Peer(Context& context) : context_(context) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, pair[1], peer_descriptor);
-  const char* const words[] = {"test_conformance", "--peer", context.face.name(), nullptr};
+  const char* const words[] = {"test_conformance", "--peer", context.face.word(), nullptr};
   const int error =
       posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, const_cast<char**>(words), environ);
   posix_spawn_file_actions_destroy(&actions);

@@ -89,8 +89,17 @@ void Rig::terminate() {
   if (agent.joinable()) context.code(join_agent(), ok, "the agent after the last CloseDevice");
 }
 
+int Rig::close_server() {
+  const int result = server->close();
+  if (result != cannot || !agent.joinable()) return result;
+  server->signal_abort();
+  agent.join();
+  server->close();
+  return result;
+}
+
 void Rig::end() {
-  if (server != nullptr) server->close();
+  if (server != nullptr) close_server();
   if (agent.joinable()) agent.join();
   if (client != nullptr) client->close();
 }

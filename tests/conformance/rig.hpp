@@ -30,6 +30,9 @@ struct Rig {
   void terminate();
 
   int join_agent();
+  /// The server's Close; its code. Where no thread may be in an object that is closed, the set is
+  /// aborted first, which ends the agent.
+  int close_server();
   void end();
 
   Fetched fetch(unsigned device = 0);

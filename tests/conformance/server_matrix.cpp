@@ -67,7 +67,14 @@ State probe(Stage& stage) {
   uint32_t count;
   const bool can_request = stage.rig.server->query(512, 0, count) == ok;
   uint8_t nowhere;
-  const bool has_buffers = stage.rig.server->free(&nowhere, 1) == VD_E_INVALID;
+  const int freed = stage.rig.server->free(&nowhere, 1);
+  bool has_buffers = freed == VD_E_INVALID;
+  if (freed == cannot) {  // Other calls that leave no trace, where none frees what is no buffer.
+    uint8_t* some = nullptr;
+    has_buffers = can_request ? stage.rig.server->allocate(some, 512) == ok
+                              : stage.rig.server->run_agent() == ok;
+    if (some != nullptr) stage.rig.server->free(some, 512);
+  }
   if (can_request) return has_buffers ? initializing : configurable;
   return has_buffers ? nt : connected;
 }

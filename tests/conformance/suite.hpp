@@ -1,6 +1,7 @@
 // tests/conformance/suite.hpp: scenarios, what they check, and what of the specification they
 // cover. Sections are those of the project's VDI semantics.
 #pragma once
+#include <mutex>
 #include <source_location>
 #include <string>
 #include <vector>
@@ -14,19 +15,32 @@ struct Stop {};
 /// "VD_E_ABORT" for -2139684860, "0" for 0.
 std::string code_text(int code);
 
+/// What a face does otherwise than the others, and must: differences.cpp.
+struct Difference {
+  const char* face;  // This, the next two and `cell` are patterns of the shell.
+  const char* scenario;
+  const char* what;
+  int code;  // Instead of the expected one. `cannot`: the call cannot be made.
+  const char* cell;      // "SECTION ITEM" that is therefore not shown, or null.
+  const char* reason;
+};
+const std::vector<Difference>& differences();
+bool matches(const char* pattern, const std::string& text);
+
 /// One scenario's run through one face. Failures are told to the process that started this one.
 class Context {
  public:
   using Place = std::source_location;
 
-  Context(Face& given_face, int report) : face(given_face), report_(report) {}
+  Context(Face& given_face, const char* scenario, int report)
+      : face(given_face), scenario_(scenario), report_(report) {}
 
   Face& face;
 
   bool check(bool good, const std::string& what, Place place = Place::current());
   bool equal(int64_t actual, int64_t expected, const std::string& what,
              Place place = Place::current());
-  /// Codes: told by name.
+  /// Codes: told by name. A face may differ, if the table of differences knows.
   bool code(int actual, int expected, const std::string& what, Place place = Place::current());
   /// As code(), and the scenario ends here if they differ.
   void need(int actual, int expected, const std::string& what, Place place = Place::current());
@@ -42,7 +56,12 @@ class Context {
   int checks() const { return checks_; }
 
  private:
+  bool differs(int actual, const std::string& what);
+
+  const char* scenario_;
   int report_;
+  std::mutex lock_;
+  std::vector<const char*> not_shown_;  // Cells, as patterns.
   std::atomic<int> checks_ = 0;
   std::atomic<int> names_ = 0;
 };

@@ -54,7 +54,7 @@ enum class Aborter { client, server, server_close, secondary };
 void abort_as(Rig& rig, Aborter aborter) {
   if (aborter == Aborter::client) rig.client->signal_abort();
   if (aborter == Aborter::server) rig.server->signal_abort();
-  if (aborter == Aborter::server_close) rig.server->close();
+  if (aborter == Aborter::server_close) rig.close_server();
   if (aborter == Aborter::secondary) {
     const auto secondary = rig.face.client();
     rig.context.code(secondary->open_in_secondary(rig.name), ok, "OpenInSecondary");
@@ -102,7 +102,9 @@ void command_waiters(Context& context) {
     waiters.clear();
     for (const auto& result : results)
       context.code(result, VD_E_ABORT, "GetCommand that waited");
-    context.code(rig.join_agent(), VD_E_ABORT, "the agent that waited");
+    const bool closed = aborter == Aborter::server_close;
+    context.code(rig.join_agent(), VD_E_ABORT,
+                 closed ? "the agent under Close" : "the agent that waited");
   }
   context.cover("5", "abort wakes GetCommand");
   context.cover("8.4", "abort wakes the agent");
@@ -159,7 +161,8 @@ void on_alarm(int) {
 /// Signals hit the waiting thread; neither the wait nor the command is lost (1.4).
 void signals(Context& context) {
   struct sigaction action = {};
-  action.sa_handler = on_alarm;  // Without SA_RESTART.
+  action.sa_handler = on_alarm;
+  action.sa_flags = SA_ONSTACK;  // No SA_RESTART; threads of Go have small stacks.
   sigaction(SIGALRM, &action, nullptr);
   Rig rig(context);
   rig.activate();

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Goal: one list of scenarios holds through every face of the library: C, C++ and the bindings of
+# Rust and Go. Method: builds the bindings' faces, then main.cpp runs the list through all.
+# usage: test_conformance.sh BUILD_DIRECTORY
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$1
+rust=$("$here/build_rust.sh" "$build")
+go=$("$here/build_go.sh" "$build")
+export LD_LIBRARY_PATH=$build/abi:$build/bindings/vdi
+exec "$build/tests/conformance/test_conformance" --face c --face pull --face vdi \
+  --face "rust=$rust" --face "go=$go"
