@@ -6,9 +6,9 @@ use std::ffi::c_void;
 use std::fmt;
 use std::mem::size_of;
 use std::ops::{Deref, DerefMut};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use vdset_sys as sys;
 
 /// One buffer as it is mapped here: `prefix` bytes, then `bytes` of data. Mapped until its set or
@@ -24,20 +24,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    #[inline(always)]
-    fn new(data: NonNull<u8>, described: &sys::vdset_buffer) -> Span {
-        // One by one, as they were written a moment ago: a wider load would wait for the stores.
-        let read = |field: &u32| unsafe { ptr::read_volatile(field) };
-        Span {
-            data,
-            bytes: read(&described.data_bytes),
-            prefix: read(&described.prefix_bytes),
-            number: read(&described.number),
-            read_only: read(&described.read_only),
-        }
-    }
     /// The buffer whose data starts there, as a call describes it.
-    #[inline(always)]
     pub fn ask(
         data: NonNull<u8>,
         call: impl FnOnce(*const c_void, *mut sys::vdset_buffer) -> i32,
@@ -50,16 +37,25 @@ impl Span {
             read_only: 0,
         };
         match call(data.as_ptr().cast(), &mut out) {
-            sys::VDSET_OK => Ok(Span::new(data, &out)),
+            sys::VDSET_OK => Ok(Span {
+                data,
+                bytes: out.data_bytes,
+                prefix: out.prefix_bytes,
+                number: out.number,
+                read_only: out.read_only,
+            }),
             code => Err(Error::last(code)),
         }
     }
+    #[inline]
     pub fn is_read_only(&self) -> bool {
         self.read_only != 0
     }
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes as usize
     }
+    #[inline]
     fn prefix_start(&self) -> *mut u8 {
         // Inside the mapping: prefix_bytes lie before each data start.
         unsafe { self.data.as_ptr().sub(self.prefix as usize) }
@@ -69,12 +65,14 @@ impl Span {
     ///
     /// # Safety
     /// For as long as 'a the buffer is mapped, and nothing in this process writes to it.
+    #[inline]
     pub unsafe fn data<'a>(&self, bytes: usize) -> &'a [u8] {
         unsafe { slice::from_raw_parts(self.data.as_ptr(), bytes.min(self.bytes())) }
     }
     /// # Safety
     /// As for `data`; also that nothing else in this process reads it, and that it is not
     /// read-only.
+    #[inline]
     pub unsafe fn data_mut<'a>(&self, bytes: usize) -> &'a mut [u8] {
         unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), bytes.min(self.bytes())) }
     }
@@ -116,6 +114,60 @@ impl Lent {
     #[inline]
     pub fn give_back(&self, number: u32) {
         self.0[number as usize].store(false, Ordering::Release);
+    }
+}
+
+/// Buffers that the library has described once, by their addresses: what it said stays true as long
+/// as the set lives, and asking again would be most of what a handle costs. Each place is written
+/// once; a buffer whose place is another's is asked for each time.
+pub(crate) struct Known(Box<[Place]>);
+
+#[derive(Default)]
+struct Place {
+    /// 0: free; 1: being written; else an address, after which the rest does not change.
+    data: AtomicUsize,
+    bytes: AtomicU32,
+    prefix: AtomicU32,
+    number: AtomicU32,
+    read_only: AtomicU32,
+}
+
+impl Known {
+    const PLACES_LOG2: u32 = 10;
+
+    pub fn new() -> Known {
+        Known((0..1 << Known::PLACES_LOG2).map(|_| Place::default()).collect())
+    }
+    #[inline]
+    fn place(&self, data: NonNull<u8>) -> &Place {
+        // Addresses of buffers differ by whole pages, in all kinds of patterns.
+        let mixed = (data.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        &self.0[(mixed >> (64 - Known::PLACES_LOG2)) as usize]
+    }
+    #[inline]
+    pub fn find(&self, data: NonNull<u8>) -> Option<Span> {
+        let place = self.place(data);
+        if place.data.load(Ordering::Acquire) != data.as_ptr() as usize {
+            return None;
+        }
+        Some(Span {
+            data,
+            bytes: place.bytes.load(Ordering::Relaxed),
+            prefix: place.prefix.load(Ordering::Relaxed),
+            number: place.number.load(Ordering::Relaxed),
+            read_only: place.read_only.load(Ordering::Relaxed),
+        })
+    }
+    pub fn add(&self, span: &Span) {
+        let place = self.place(span.data);
+        if place.data.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        place.bytes.store(span.bytes, Ordering::Relaxed);
+        place.prefix.store(span.prefix, Ordering::Relaxed);
+        place.number.store(span.number, Ordering::Relaxed);
+        place.read_only.store(span.read_only, Ordering::Relaxed);
+        place.data.store(span.data.as_ptr() as usize, Ordering::Release);
     }
 }
 

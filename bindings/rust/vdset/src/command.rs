@@ -22,6 +22,7 @@ struct Fetched<'set> {
 
 impl<'set> Fetched<'set> {
     /// Completes the command; the buffer is lent to nobody from here on.
+    #[inline]
     fn settle(&self, code: CompletionCode, bytes: usize, position: i64) -> i32 {
         // First: completed, the buffer may come again at once, to another thread.
         if let Some(span) = &self.span {
@@ -38,15 +39,18 @@ impl<'set> Fetched<'set> {
             )
         }
     }
+    #[inline]
     fn finish(self, code: CompletionCode, bytes: usize, position: i64) -> Result<()> {
         let result = self.settle(code, bytes, position);
         mem::forget(self);
         crate::error::check(result)
     }
     /// Of the data; the library has judged the size, and here it cannot exceed the buffer either.
+    #[inline]
     fn bytes(&self) -> usize {
         self.span.as_ref().map_or(0, |span| span.bytes().min(self.size.max(0) as usize))
     }
+    #[inline]
     fn handle(&self) -> Result<BufferHandle<'set>> {
         match &self.span {
             Some(span) => BufferHandle::of_buffer(self.device.set, span),
@@ -55,6 +59,7 @@ impl<'set> Fetched<'set> {
     }
     // The next three are sound for who has &self or &mut self: the buffer is mapped as long as the
     // set, which is borrowed, and `Lent` has seen to it that no other value names it.
+    #[inline]
     fn data(&self, bytes: usize) -> &[u8] {
         self.span.as_ref().map_or(&[], |span| unsafe { span.data(bytes) })
     }
@@ -67,6 +72,7 @@ impl<'set> Fetched<'set> {
 }
 
 impl Drop for Fetched<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.settle(CompletionCode::OPERATION_ABORTED, 0, 0);
     }
@@ -106,6 +112,7 @@ unsafe impl Sync for Fetched<'_> {}
 
 impl<'set> Command<'set> {
     /// Takes over what get_command gave.
+    #[inline]
     pub(crate) fn take(
         device: Device<'set>,
         command: NonNull<sys::vdset_command>,
@@ -145,6 +152,7 @@ impl<'set> Command<'set> {
         }
     }
 
+    #[inline]
     fn fetched(&self) -> &Fetched<'set> {
         match self {
             Command::Write(Write(fetched))
@@ -169,6 +177,7 @@ impl<'set> Command<'set> {
         self.fetched().redelivered
     }
     /// Completes it with a code other than success.
+    #[inline]
     pub fn fail(self, code: CompletionCode) -> Result<()> {
         match self {
             Command::Write(Write(fetched))
@@ -182,6 +191,7 @@ macro_rules! moves_data {
     ($type:ident) => {
         impl<'set> $type<'set> {
             /// How many bytes there are.
+            #[inline]
             pub fn len(&self) -> usize {
                 self.0.bytes()
             }
@@ -198,6 +208,7 @@ macro_rules! moves_data {
                 self.0.redelivered
             }
             /// The buffer's bytes.
+            #[inline]
             pub fn data(&self) -> &[u8] {
                 self.0.data(self.0.bytes())
             }
@@ -216,19 +227,23 @@ macro_rules! moves_data {
             }
             /// VDI's GetBufferHandle: the buffer as a number that any process of this set can map.
             /// Let go of its slices while another process works on it, complete when that is done.
+            #[inline]
             pub fn handle(&self) -> Result<BufferHandle<'set>> {
                 self.0.handle()
             }
             /// Completes it: all bytes, success.
+            #[inline]
             pub fn complete(self) -> Result<()> {
                 let bytes = self.len();
                 self.0.finish(CompletionCode::SUCCESS, bytes, 0)
             }
             /// Completes it with a code, and so many bytes moved.
+            #[inline]
             pub fn complete_with(self, code: CompletionCode, bytes: usize) -> Result<()> {
                 self.0.finish(code, bytes, 0)
             }
             /// Completes it with a code, and nothing moved.
+            #[inline]
             pub fn fail(self, code: CompletionCode) -> Result<()> {
                 self.0.finish(code, 0, 0)
             }
@@ -262,6 +277,7 @@ impl Write<'_> {
 
 impl Read<'_> {
     /// The bytes to fill.
+    #[inline]
     pub fn data_mut(&mut self) -> &mut [u8] {
         let bytes = self.len();
         // `take` refused what is read-only.
@@ -300,14 +316,17 @@ impl Control<'_> {
         self.0.data(usize::MAX)
     }
     /// Completes it with success.
+    #[inline]
     pub fn complete(self) -> Result<()> {
         self.0.finish(CompletionCode::SUCCESS, 0, 0)
     }
     /// Completes GetPosition or SetPosition.
+    #[inline]
     pub fn complete_at(self, position: i64) -> Result<()> {
         self.0.finish(CompletionCode::SUCCESS, 0, position)
     }
     /// Completes it with a code other than success.
+    #[inline]
     pub fn fail(self, code: CompletionCode) -> Result<()> {
         self.0.finish(code, 0, 0)
     }

@@ -326,6 +326,7 @@ impl ServerConfig {
 }
 
 /// Nanoseconds for a call in C: `None` waits until there is something to say.
+#[inline]
 pub(crate) fn nanoseconds(timeout: Option<Duration>) -> i64 {
     match timeout {
         None => sys::VDSET_INFINITE,

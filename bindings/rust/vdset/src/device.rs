@@ -31,6 +31,7 @@ impl<'set> Device<'set> {
     /// completed. One thread at a time: [`Error::Busy`] for a second.
     ///
     /// [`Error::Close`] is the normal end; [`Error::Abort`]: ask the set for the reason.
+    #[inline]
     pub fn fetch(&self, timeout: Option<Duration>) -> Result<Command<'set>> {
         let mut command = ptr::null();
         match unsafe {
@@ -86,6 +87,7 @@ pub struct Commands<'set> {
 
 impl<'set> Iterator for Commands<'set> {
     type Item = Result<Command<'set>>;
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;

@@ -107,6 +107,7 @@ errors! {
 
 impl Error {
     /// After a call that has left words.
+    #[cold]
     pub(crate) fn last(code: i32) -> Error {
         // This thread's, and copied before its next call.
         let words = unsafe { CStr::from_ptr(sys::vdset_last_error()) };
@@ -114,6 +115,7 @@ impl Error {
     }
 
     /// After a wait, whose usual ends leave no words.
+    #[cold]
     pub(crate) fn waited(code: i32) -> Error {
         match code {
             sys::VDSET_E_TIMEOUT | sys::VDSET_E_CLOSE | sys::VDSET_E_INTERRUPTED => {
@@ -124,6 +126,7 @@ impl Error {
     }
 
     /// After a call about a handle, whose refusals leave no words so that they are cheap.
+    #[cold]
     pub(crate) fn handle(code: i32) -> Error {
         match code {
             sys::VDSET_E_INVALID => {
@@ -134,6 +137,7 @@ impl Error {
     }
 
     /// Found by this crate.
+    #[cold]
     pub(crate) fn here(code: i32, words: impl Into<Cow<'static, str>>) -> Error {
         Error::with(code, Some(words.into()))
     }
@@ -145,6 +149,7 @@ impl Error {
 }
 
 /// The result of a call that leaves words when it fails.
+#[inline]
 pub(crate) fn check(result: i32) -> Result<()> {
     match result {
         sys::VDSET_OK => Ok(()),

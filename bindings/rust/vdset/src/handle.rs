@@ -27,10 +27,12 @@ pub struct BufferHandle<'set> {
 }
 
 impl<'set> BufferHandle<'set> {
+    #[inline]
     pub(crate) fn new(set: &'set Set, number: u32) -> Self {
         BufferHandle { set, number }
     }
 
+    #[inline]
     pub(crate) fn of_buffer(set: &'set Set, buffer: &Span) -> Result<Self> {
         let mut number = 0;
         match unsafe {
@@ -46,6 +48,7 @@ impl<'set> BufferHandle<'set> {
     }
 
     /// What travels.
+    #[inline]
     pub fn number(&self) -> u32 {
         self.number
     }
@@ -56,6 +59,7 @@ impl<'set> BufferHandle<'set> {
     ///
     /// The process that fetched the command completes it when its helpers are done: drop the
     /// mapping before you tell it.
+    #[inline]
     pub fn map(&self) -> Result<Mapped<'set>> {
         let mut data = ptr::null_mut();
         match unsafe {
@@ -78,6 +82,7 @@ impl<'set> BufferHandle<'set> {
     /// As [`map`](BufferHandle::map), to read and to write. [`Error::NotSupported`]: this process
     /// can only read the buffers
     /// ([`SetOptions::data_read_only`](crate::SetOptions::data_read_only)).
+    #[inline]
     pub fn map_mut(&self) -> Result<MappedMut<'set>> {
         let mapped = self.map()?;
         if mapped.span.is_read_only() {
@@ -127,22 +132,26 @@ unsafe impl Sync for Mapped<'_> {}
 
 impl Deref for Mapped<'_> {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         unsafe { self.span.data(self.span.bytes()) }
     }
 }
 impl Drop for Mapped<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.set.lent.give_back(self.span.number);
     }
 }
 impl Deref for MappedMut<'_> {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.0
     }
 }
 impl DerefMut for MappedMut<'_> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         unsafe { self.0.span.data_mut(self.0.span.bytes()) }
     }

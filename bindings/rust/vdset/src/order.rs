@@ -35,6 +35,7 @@ pub(crate) struct Flight {
 impl Flight {
     /// # Safety
     /// A command that the library has handed back to the server of this hub.
+    #[inline]
     pub unsafe fn landed<'srv>(
         hub: &'srv Hub,
         command: *mut sys::vdset_command,
@@ -153,14 +154,17 @@ impl<'srv> Order<'srv> {
         order
     }
 
+    #[inline]
     fn flight(&self) -> &Flight {
         unsafe { self.flight.as_ref() }
     }
+    #[inline]
     fn flight_mut(&mut self) -> &mut Flight {
         unsafe { self.flight.as_mut() }
     }
 
     /// Changes what it asks for, such as from a Write to a Read of the same buffer.
+    #[inline]
     pub fn code(mut self, code: CommandCode) -> Self {
         self.flight_mut().raw.code = code.0;
         self
@@ -176,6 +180,7 @@ impl<'srv> Order<'srv> {
         self
     }
     /// Where on a disk; where to, for SetPosition.
+    #[inline]
     pub fn position(mut self, position: i64) -> Self {
         self.flight_mut().raw.position = position;
         self
@@ -198,6 +203,7 @@ impl<'srv> Order<'srv> {
     }
 
     /// The bytes of the buffer that go with it; empty without one.
+    #[inline]
     pub fn data(&self) -> &[u8] {
         let flight = self.flight();
         let bytes = flight.raw.size.max(0) as usize;
@@ -205,6 +211,7 @@ impl<'srv> Order<'srv> {
         flight.span.as_ref().map_or(&[], |span| unsafe { span.data(bytes) })
     }
     /// The same, to write to.
+    #[inline]
     pub fn data_mut(&mut self) -> &mut [u8] {
         let flight = self.flight();
         let bytes = flight.raw.size.max(0) as usize;
@@ -219,6 +226,7 @@ impl<'srv> Order<'srv> {
     }
 
     /// Makes the flight ready for the library; whether it calls back.
+    #[inline]
     pub(crate) fn take_off(
         mut self,
         device: NonNull<sys::vdset_server_device>,
@@ -260,14 +268,17 @@ pub struct Completion<'srv> {
 
 impl<'srv> Completion<'srv> {
     /// How it went.
+    #[inline]
     pub fn code(&self) -> CompletionCode {
         CompletionCode(self.order.flight().raw.completion_code)
     }
     /// How many bytes moved.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.order.flight().raw.bytes_transferred.max(0) as usize
     }
     /// The answer to GetPosition.
+    #[inline]
     pub fn position(&self) -> i64 {
         self.order.flight().raw.out_position
     }
@@ -276,6 +287,7 @@ impl<'srv> Completion<'srv> {
         self.order.flight().tag
     }
     /// The bytes of the order's buffer.
+    #[inline]
     pub fn data(&self) -> &[u8] {
         self.order.data()
     }
@@ -285,6 +297,7 @@ impl<'srv> Completion<'srv> {
         ServerDevice { hub: self.order.hub, raw: device }
     }
     /// The order, to be sent again or for its buffer.
+    #[inline]
     pub fn into_order(self) -> Order<'srv> {
         self.order
     }
@@ -299,7 +312,7 @@ impl fmt::Debug for Completion<'_> {
 thread_local! {
     /// A panic on its way from a function that the library called to the Rust caller of the
     /// library.
-    static PANIC: RefCell<Option<Box<dyn Any + Send>>> = RefCell::new(None);
+    static PANIC: RefCell<Option<Box<dyn Any + Send>>> = const { RefCell::new(None) };
 }
 
 /// What the library calls.
@@ -336,6 +349,7 @@ fn take_panic() -> Option<Box<dyn Any + Send>> {
 }
 
 /// Goes on with a panic that was caught in the call before.
+#[inline]
 pub(crate) fn resume_panic() {
     if let Some(panic) = take_panic() {
         if !thread::panicking() {

@@ -80,10 +80,12 @@ impl Server {
         Ok(Server { hub: NonNull::from(Box::leak(hub)) })
     }
 
+    #[inline]
     pub(crate) fn hub(&self) -> &Hub {
         // Freed by Drop and close alone.
         unsafe { self.hub.as_ref() }
     }
+    #[inline]
     fn raw(&self) -> *mut sys::vdset_server {
         self.hub().raw.as_ptr()
     }
@@ -173,6 +175,7 @@ impl Server {
     /// The agent's pull form: waits for one order that was sent without a completion function;
     /// those with one get it called from within. [`Error::Close`]: every device is closed and
     /// nothing is left. After an abort hands out what was outstanding, then says [`Error::Abort`].
+    #[inline]
     pub fn next_completion(&self, timeout: Option<Duration>) -> Result<Completion<'_>> {
         let mut command = ptr::null_mut();
         let result = unsafe {
@@ -301,6 +304,7 @@ impl<'srv> ServerDevice<'srv> {
     /// If it cannot be sent, the error has it; an order with a completion function, though,
     /// completes at once in this thread for [`Error::QueueFull`], [`Error::IoError`],
     /// [`Error::Protocol`] and [`Error::Abort`].
+    #[inline]
     pub fn send(&self, order: Order<'srv>) -> std::result::Result<(), SendError<'srv>> {
         if !ptr::eq(order.hub, self.hub) {
             let error = Error::here(sys::VDSET_E_INVALID, "the order is another server's");

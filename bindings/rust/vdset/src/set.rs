@@ -1,6 +1,6 @@
 //! The set of a client, primary or secondary.
 
-use crate::buffer::{Lent, Span};
+use crate::buffer::{Known, Lent, Span};
 use crate::config::nanoseconds;
 use crate::error::check;
 use crate::numbers::c_text;
@@ -19,6 +19,7 @@ pub struct Set {
     pub(crate) raw: NonNull<sys::vdset_set>,
     /// Which buffers are lent to a value of this set.
     pub(crate) lent: Lent,
+    known: Known,
 }
 
 // The library takes calls on a set from any thread at once, and closing borrows it for nobody else.
@@ -62,7 +63,7 @@ impl Set {
         let mut raw = ptr::null_mut();
         check(call(&mut raw))?;
         let raw = NonNull::new(raw).expect("a set that was opened");
-        Ok(Set { raw, lent: Lent::new() })
+        Ok(Set { raw, lent: Lent::new(), known: Known::new() })
     }
 
     /// VDI's GetConfiguration: waits until the server has configured the set. Any number of
@@ -84,6 +85,7 @@ impl Set {
 
     /// A handle that another process of this set has sent. Whether it is good shows when it is
     /// mapped.
+    #[inline]
     pub fn handle(&self, number: u32) -> BufferHandle<'_> {
         BufferHandle::new(self, number)
     }
@@ -122,16 +124,28 @@ impl Set {
         let raw = self.raw;
         // Frees what Drop would, but for the set itself.
         let mut this = mem::ManuallyDrop::new(self);
-        unsafe { ptr::drop_in_place(&mut this.lent) };
+        unsafe {
+            ptr::drop_in_place(&mut this.lent);
+            ptr::drop_in_place(&mut this.known);
+        }
         check(unsafe { sys::vdset_set_close(raw.as_ptr()) })
     }
 
     /// The buffer whose data starts there.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn describe(&self, data: NonNull<u8>) -> Result<Span> {
-        Span::ask(data, |data, out| unsafe {
+        match self.known.find(data) {
+            Some(span) => Ok(span),
+            None => self.ask(data),
+        }
+    }
+    #[cold]
+    fn ask(&self, data: NonNull<u8>) -> Result<Span> {
+        let span = Span::ask(data, |data, out| unsafe {
             sys::vdset_set_describe_buffer(self.raw.as_ptr(), data, out)
-        })
+        })?;
+        self.known.add(&span);
+        Ok(span)
     }
 }
 
