@@ -103,10 +103,6 @@ static inline void go_set_context(struct vdset_command* command, uintptr_t index
   command->context = (void*)index;
 }
 
-static inline uintptr_t go_context(const struct vdset_command* command) {
-  return (uintptr_t)command->context;
-}
-
 /* The log: a line becomes one packet of a socket, that a goroutine reads. C never calls Go, since
  * the library logs with its locks held. */
 struct go_log {

@@ -14,8 +14,10 @@ import (
 type pair struct {
 	name   string
 	trips  int
+	calls  int // Of C, in each: what Go pays at least.
 	here   func(n int) bool
 	ground func(n int) bool
+	bare   func(n int) bool // Calls of C that do nothing.
 }
 
 // pairs over two sets, each with all its roles in one goroutine.
@@ -24,8 +26,8 @@ func pairs(t testing.TB) []pair {
 	c, err := cloop.New(r.name+"c", r.directory)
 	must(t, err)
 	t.Cleanup(c.Close)
-	return []pair{{"command", 20000, r.roundTrips, c.Commands},
-		{"handle", 400000, r.handleTrips, c.Handles}}
+	return []pair{{"command round trip, one thread", 100000, 4, r.roundTrips, c.Commands, c.Crossings},
+		{"handle round trip", 400000, 2, r.handleTrips, c.Handles, c.Crossings}}
 }
 
 func (r *rig) send() bool {
@@ -93,27 +95,29 @@ func cpu(t testing.TB) time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// Both in turn, for long enough that a coarse clock sees it; the ratio is shown and not judged.
+// All in turn, for long enough that a coarse clock sees it; the ratios are shown and not judged.
 func TestOverhead(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for _, pair := range pairs(t) {
 		const turns = 10
-		var here, ground time.Duration
-		spent := func(f func(int) bool) time.Duration {
+		var here, ground, bare time.Duration
+		spent := func(f func(int) bool, trips int) time.Duration {
 			begun := cpu(t)
-			if !f(pair.trips) {
+			if !f(trips) {
 				t.Fatal(pair.name + " failed")
 			}
 			return cpu(t) - begun
 		}
 		for i := 0; i < turns; i++ {
-			here += spent(pair.here)
-			ground += spent(pair.ground)
+			here += spent(pair.here, pair.trips)
+			ground += spent(pair.ground, pair.trips)
+			bare += spent(pair.bare, pair.trips*pair.calls)
 		}
 		each := func(of time.Duration) float64 { return float64(of) / turns / float64(pair.trips) }
-		t.Logf("%s round trip, processor time: Go %.0f ns, C %.0f ns, ratio %.2f", pair.name,
-			each(here), each(ground), float64(here)/float64(ground))
+		t.Logf("%s: Go %.1f ns, C %.1f ns, %.2f x C; with %d empty calls of C %.1f ns, "+
+			"%.2f x", pair.name, each(here), each(ground), float64(here)/float64(ground),
+			pair.calls, each(ground+bare), float64(here)/float64(ground+bare))
 	}
 }
 

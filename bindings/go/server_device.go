@@ -165,9 +165,14 @@ func (t *sentTable) grow() {
 	}
 }
 
+// contextOf reads the index that stands in the place of a pointer, without making a pointer of it.
+func contextOf(c *C.struct_vdset_command) int {
+	return int(*(*uintptr)(unsafe.Pointer(&c.context)))
+}
+
 // remove takes the command out, as it was put in.
 func (t *sentTable) remove(c *C.struct_vdset_command) *ServerCommand {
-	index := int(C.go_context(c))
+	index := contextOf(c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	command := t.commands[index]

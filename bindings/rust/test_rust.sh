@@ -35,6 +35,12 @@ counted() {
   awk '/^test result: / { sum += $4 } END { print sum + 0 }' "$scratch/said"
 }
 
+measures() {  # The benchmark in miniature; no times.
+  local said
+  said=$("$cargo" test --quiet --offline --locked -p vdset --bench overhead) || return 1
+  (($(grep -c ' round trip.*: Rust .* x C$' <<<"$said") == 3))
+}
+
 enough_ran() { (($(counted) >= 30)); }
 
 refuses_without_the_library() {
@@ -97,6 +103,7 @@ check "cargo test" cargo_test
 if ((failed)); then tail -n 60 "$scratch/said"; fi
 check "it ran at least 30 tests" enough_ran
 passed=$((passed + $(counted)))
+check "the benchmark measures" measures
 check "examples are built" "$cargo" build --offline --locked --examples --lib
 for file in compile-fail/*.rs; do
   code=$(sed -n '1s,^// error: ,,p' "$file")

@@ -118,6 +118,7 @@ TITLES = OrderedDict([
     ("idle", "64 devices with nothing to do"),
     ("backup", "The whole tool, same database, same disk: seconds"),
     ("instructions", "Instructions per operation"),
+    ("bindings", "Bindings over C, processor time of one thread (elapsed between two): ns"),
 ])
 BY_X = {"handles", "stream", "bulk", "devices"}
 
@@ -173,13 +174,22 @@ def plain_table(results, bench):
     return table(["", "median"], lines + absent_lines(results, bench, 2))
 
 
+def binding_table(results):
+    lines = [[m.row, number(m.median()), number(m.median("c")), f"{m.median('ratio'):.2f} x",
+              m.samples[0]["floor"]] for m in results.of("bindings")]
+    head = ["", "binding", "C", "over C", "over C and the crossing alone"]
+    return table(head, lines + absent_lines(results, "bindings", len(head)))
+
+
 def tables(results):
     """One Markdown section for each bench that ran."""
     parts = []
     for bench, title in TITLES.items():
         if bench not in results.benches():
             continue
-        if bench in BY_X:
+        if bench == "bindings":
+            text = binding_table(results)
+        elif bench in BY_X:
             text = by_x_table(results, bench)
         elif any(m.values("p99") for m in results.of(bench)):
             text = trip_table(results, bench)

@@ -32,5 +32,14 @@ func (r *Rig) Commands(n int) bool { return C.cloop_commands(&r.c, C.long(n)) !=
 // Handles makes n handles of a lent buffer and maps each. False: something failed.
 func (r *Rig) Handles(n int) bool { return C.cloop_handles(&r.c, C.long(n)) != 0 }
 
+// Crossings calls C n times, for nothing: the least that a call of the library can cost in Go.
+func (r *Rig) Crossings(n int) bool {
+	sum := C.int32_t(0)
+	for i := 0; i < n; i++ {
+		sum += C.cloop_nothing(C.uintptr_t(uintptr(unsafe.Pointer(r.c.set))), 1)
+	}
+	return int(sum) == n
+}
+
 // Close ends the set.
 func (r *Rig) Close() { C.cloop_close(&r.c) }

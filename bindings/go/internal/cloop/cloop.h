@@ -76,6 +76,11 @@ static inline int cloop_handles(struct cloop_rig* rig, long n) {
          !vdset_server_next_completion(rig->server, 0, &done);
 }
 
+/* As little as a call of C can be. */
+static inline int32_t cloop_nothing(uintptr_t object, uint32_t number) {
+  return object != 0 ? (int32_t)number : 0;
+}
+
 static inline void cloop_close(struct cloop_rig* rig) {
   vdset_set_close(rig->set);
   vdset_server_close(rig->server);

@@ -13,10 +13,15 @@ use std::time::Instant;
 use vdset::*;
 use vdset_sys as sys;
 
-const REPETITIONS: usize = 15;
-const ALONE: u32 = 100_000;
-const TOGETHER: u32 = 20_000;
-const HANDLES: u32 = 400_000;
+/// How much is measured; the tests run it in miniature.
+struct Scale {
+    repetitions: usize,
+    alone: u32,
+    together: u32,
+    handles: u32,
+}
+const WHOLE: Scale = Scale { repetitions: 15, alone: 100_000, together: 20_000, handles: 400_000 };
+const TINY: Scale = Scale { repetitions: 1, alone: 100, together: 100, handles: 100 };
 const BYTES: u32 = 512;
 
 fn median(mut samples: Vec<f64>) -> f64 {
@@ -53,11 +58,11 @@ fn work_each(count: u32, work: impl FnOnce()) -> f64 {
 }
 
 /// Both in turns, the first of them changing.
-fn compare(what: &str, mut c: impl FnMut() -> f64, mut rust: impl FnMut() -> f64) {
+fn compare(scale: &Scale, what: &str, mut c: impl FnMut() -> f64, mut rust: impl FnMut() -> f64) {
     c(); // Warm.
     rust();
     let (mut cs, mut rusts, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for i in 0..REPETITIONS {
+    for i in 0..scale.repetitions {
         let (in_c, in_rust) = if i % 2 == 0 {
             let first = c();
             (first, rust())
@@ -70,10 +75,10 @@ fn compare(what: &str, mut c: impl FnMut() -> f64, mut rust: impl FnMut() -> f64
         ratios.push(in_rust / in_c);
     }
     println!(
-        "{:<34} C {:>7.1} ns, Rust {:>7.1} ns, {:.2} x C in the same second",
+        "{}: Rust {:.1} ns, C {:.1} ns, {:.2} x C",
         what,
-        median(cs),
         median(rusts),
+        median(cs),
         median(ratios)
     );
 }
@@ -152,34 +157,34 @@ impl Raw {
         must(unsafe { sys::vdset_device_complete_command(self.device, command, 0, BYTES, 0) });
     }
 
-    fn alone(&self) -> f64 {
+    fn alone(&self, alone: u32) -> f64 {
         let mut sent = self.command;
-        work_each(ALONE, || {
-            for _ in 0..ALONE {
+        work_each(alone, || {
+            for _ in 0..alone {
                 self.send(&mut sent);
                 self.complete(self.fetch());
                 self.reap();
             }
         })
     }
-    fn together(&self) -> f64 {
+    fn together(&self, together: u32) -> f64 {
         let mut sent = self.command;
         thread::scope(|scope| {
-            scope.spawn(|| (0..TOGETHER).for_each(|_| self.complete(self.fetch())));
-            nanoseconds_each(TOGETHER, || {
-                for _ in 0..TOGETHER {
+            scope.spawn(|| (0..together).for_each(|_| self.complete(self.fetch())));
+            nanoseconds_each(together, || {
+                for _ in 0..together {
                     self.send(&mut sent);
                     self.reap();
                 }
             })
         })
     }
-    fn handles(&self) -> f64 {
+    fn handles(&self, handles: u32) -> f64 {
         let mut sent = self.command;
         self.send(&mut sent);
         let command = self.fetch();
-        let time = work_each(HANDLES, || unsafe {
-            for _ in 0..HANDLES {
+        let time = work_each(handles, || unsafe {
+            for _ in 0..handles {
                 let (mut handle, mut there) = (0, ptr::null_mut());
                 let buffer = (*command).buffer;
                 must(sys::vdset_set_get_buffer_handle(self.set, buffer, &mut handle));
@@ -237,33 +242,33 @@ impl<'a> Safe<'a> {
         }
     }
 
-    fn alone(&self) -> f64 {
+    fn alone(&self, alone: u32) -> f64 {
         let mut order = self.write();
-        work_each(ALONE, move || {
-            for _ in 0..ALONE {
+        work_each(alone, move || {
+            for _ in 0..alone {
                 self.send(order);
                 self.fetch().complete().expect("completed");
                 order = self.reap();
             }
         })
     }
-    fn together(&self) -> f64 {
+    fn together(&self, together: u32) -> f64 {
         let mut order = self.write();
         thread::scope(|scope| {
-            scope.spawn(|| (0..TOGETHER).for_each(|_| self.fetch().complete().expect("completed")));
-            nanoseconds_each(TOGETHER, move || {
-                for _ in 0..TOGETHER {
+            scope.spawn(|| (0..together).for_each(|_| self.fetch().complete().expect("completed")));
+            nanoseconds_each(together, move || {
+                for _ in 0..together {
                     self.send(order);
                     order = self.reap();
                 }
             })
         })
     }
-    fn handles(&self) -> f64 {
+    fn handles(&self, handles: u32) -> f64 {
         self.send(self.write());
         let write = self.fetch();
-        let time = work_each(HANDLES, || {
-            for _ in 0..HANDLES {
+        let time = work_each(handles, || {
+            for _ in 0..handles {
                 let number = write.handle().expect("a handle").number();
                 touch(&self.helper.handle(number).map().expect("a buffer")[0]);
             }
@@ -275,6 +280,8 @@ impl<'a> Safe<'a> {
 }
 
 fn main() -> Result<()> {
+    // cargo bench says so; cargo test does not.
+    let scale = if std::env::args().any(|word| word == "--bench") { WHOLE } else { TINY };
     let raw = Raw::new();
     let name = format!("bench-rust-safe-{}", std::process::id());
     let set = Set::create(&name, &Config::new(1))?;
@@ -286,8 +293,14 @@ fn main() -> Result<()> {
     let sender = server.open_device(&name)?;
     let helper = Set::join(&name)?;
     let safe = Safe { device: set.open_device(&name)?, helper: &helper, server: &server, sender };
-    compare("command round trip, one thread", || raw.alone(), || safe.alone());
-    compare("command round trip, two threads", || raw.together(), || safe.together());
-    compare("handle round trip (get, map)", || raw.handles(), || safe.handles());
+    let Scale { alone, together, handles, .. } = scale;
+    compare(&scale, "command round trip, one thread", || raw.alone(alone), || safe.alone(alone));
+    compare(
+        &scale,
+        "command round trip, two threads",
+        || raw.together(together),
+        || safe.together(together),
+    );
+    compare(&scale, "handle round trip", || raw.handles(handles), || safe.handles(handles));
     Ok(())
 }
