@@ -4,9 +4,9 @@
 usage: bench.py BUILD_DIRECTORY [NAME] [--quick] [--record] [--smoke]
 
 Helped by results.py (medians, tables), targets.py (what should be), plots.py (SVG), backup.py (the
-whole tool), bindings.py (Rust, Go) and instructions.py (callgrind). --record writes JSON, tables and plots into
-docs/performance. --smoke does everything in miniature and asserts no time; its last line is
-`N passed, N failed`.
+whole tool), bindings.py (Rust, Go) and instructions.py (callgrind). --record writes JSON, tables
+and plots into docs/performance. --smoke does everything in miniature and asserts no time; its last
+line is `N passed, N failed`.
 """
 import argparse
 import datetime

@@ -1,5 +1,5 @@
-"""What the bindings of other languages cost over the calls of vdset.h: each measures its round trips
-and C's in turns within one process."""
+"""What the bindings of other languages cost over the calls of vdset.h: each measures its round
+trips and C's in turns within one process."""
 import re
 import subprocess
 from pathlib import Path
