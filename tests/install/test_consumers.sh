@@ -36,6 +36,12 @@ says() {  # says WORDS PROGRAM
   [[ $said == "$1" ]]
 }
 
+backs_up() {  # backs_up PROGRAM
+  rm -f backup
+  LD_LIBRARY_PATH=$scratch/prefix/lib timeout 60 "$1" database backup && cmp database backup
+}
+
+head -c 2000384 /dev/urandom >database
 check "meson install into a staging directory" stage
 check "the README has an example" example_from_readme
 cp "$here/consumer.cpp" .
@@ -60,7 +66,7 @@ cmake_refuses_later() {  # That a version which is not there is not found.
 }
 check "CMake: find_package and four programs" cmake_project
 for kind in vdset static; do
-  check "CMake: the C program runs ($kind)" says "the backup is identical" "cmake/build/c_$kind"
+  check "CMake: the C program runs ($kind)" backs_up "cmake/build/c_$kind"
   check "CMake: the C++ program runs ($kind)" says "told of the abort" "cmake/build/cpp_$kind"
 done
 check "CMake: a version that is too new is refused" cmake_refuses_later
@@ -74,7 +80,7 @@ meson_project() {
     meson setup -Doptimization=0 meson/build meson && meson compile -C meson/build
 }
 check "Meson: vdset as a subproject" meson_project
-check "Meson: the C program runs" says "the backup is identical" meson/build/example
+check "Meson: the C program runs" backs_up meson/build/example
 check "Meson: the C++ program runs" says "told of the abort" meson/build/consumer
 
 # ---- Other languages: Rust, Go

@@ -53,5 +53,5 @@ check "a field's comment" says vdset_set "private bytes of the client just befor
 check "a code's comment" says vdset_error "the time is up; state unchanged, call again"
 check "a section's words" says vdset_descriptor "the duplicate stays readable for ever"
 check "what holds for every call" says vdset "No signal ends a wait"
-check "the README's example" says vdset "the backup is identical"
+check "the README's example" says vdset "example DATABASE BACKUP"
 finish

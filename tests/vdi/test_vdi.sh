@@ -139,6 +139,37 @@ there_and_back() {  # there_and_back COMPILER CLIENT DEVICES
   cmp "$scratch/database" "$out"
 }
 
+readme_program() {  # readme_program LANGUAGE README: its first block.
+  awk -v open='```'"$1" '$0 == open {on = 1; next} /^```$/ {if (on) exit} on' "$2"
+}
+
+has_at_most_20_lines() { (($(readme_program "$@" | grep -c .) <= 20)); }
+
+# shellcheck disable=SC2046
+compile_readme() {  # compile_readme LANGUAGE README
+  readme_program "$@" >"$scratch/backup.$1" || return 1
+  if [[ $1 == c ]]; then
+    gcc -std=c99 -Wall -Wextra -Werror "$scratch/backup.c" -o "$scratch/backup-c" \
+      $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix --cflags --libs vdset)
+  else
+    g++ -std=c++11 -Wall -Wextra -Werror "$scratch/backup.cpp" -o "$scratch/backup-cpp" \
+      $(config --cflags --libs)
+  fi
+}
+
+# The engine's stream is its header and then the file, in whole blocks.
+readme_takes_a_backup() {  # readme_takes_a_backup LANGUAGE
+  run "$scratch/backup-$1" "readme-$1" "$scratch/kept-$1" &
+  for _ in {1..200}; do
+    [[ -z $(ls "$scratch/rendezvous") ]] || break
+    sleep 0.05
+  done
+  run "$scratch/by-pkg-config" backup 1 "$scratch/database" "readme-$1" || return 1
+  wait $! || return 1
+  tail -c +513 "$scratch/kept-$1" | head -c "$(stat -c %s "$scratch/database")" |
+    cmp - "$scratch/database"
+}
+
 # A server that dies at once: the client must end, and say so.
 fails_with_the_server() {
   local code=0
@@ -183,6 +214,12 @@ for compiler in g++ "$(first_of clang++-16 clang++)"; do
     check "$client compiles with $compiler" compile_client "$compiler" "$client"
     check "$client, $compiler: there and back" there_and_back "$compiler" "$client" "$devices"
   done
+done
+for readme in "c $here/../../abi/README.md" "cpp $here/../../bindings/vdi/README.md"; do
+  read -r language file <<<"$readme"
+  check "the program in $language has at most 20 lines" has_at_most_20_lines "$language" "$file"
+  check "the program in $language compiles" compile_readme "$language" "$file"
+  check "the program in $language takes a backup" readme_takes_a_backup "$language"
 done
 check "64 devices, threads" there_and_back g++ threaded_client 64
 check "16 devices, processes" there_and_back g++ process_client 16
