@@ -198,6 +198,45 @@ fn a_handle_shows_the_same_bytes_to_a_helper() {
     assert!(helper.handle(number).explain().unwrap().contains("stale"));
 }
 
+/// More buffers than a set keeps descriptions of, of two sizes: each is what it is, asked for the
+/// first time and again.
+#[test]
+fn many_buffers_of_two_sizes_are_told_apart() {
+    const EACH: u32 = 900;
+    let pair = Pair::new(&Shape {
+        wish: Config::new(1).prefix_zone_bytes(40),
+        join: JoinOptions::new().buffers_max(4096),
+        ..Shape::default()
+    });
+    pair.server.request_buffers(512, 0, EACH).unwrap();
+    pair.server.request_buffers(4096, 0, EACH).unwrap();
+    let (device, sender) = pair.device(0);
+    let helper = Set::join(&pair.name).unwrap();
+    let sizes = [512, 4096];
+    let mut orders = Vec::new();
+    for i in 0..2 * EACH {
+        orders.push(Order::write(pair.server.allocate(sizes[i as usize % 2], 0).unwrap()));
+    }
+    for round in 0..2u8 {
+        let mut back = Vec::new();
+        for (i, mut order) in orders.into_iter().enumerate() {
+            let size = sizes[i % 2] as usize;
+            let byte = i as u8 ^ round;
+            order.data_mut().fill(byte);
+            send(sender, order);
+            let write = as_write(device.fetch(SOON).unwrap());
+            assert_eq!((write.len(), write.prefix().len()), (size, 40));
+            assert_eq!(write.data()[size - 1], byte);
+            let mapped = helper.handle(write.handle().unwrap().number()).map().unwrap();
+            assert_eq!((mapped.len(), mapped[0]), (size, byte));
+            drop(mapped);
+            write.complete().unwrap();
+            back.push(pair.server.next_completion(SOON).unwrap().into_order());
+        }
+        orders = back;
+    }
+}
+
 #[test]
 fn a_buffer_that_is_still_mapped_is_not_lent_twice() {
     let options = SetOptions::new().handle_lifetime(HandleLifetime::Buffer);

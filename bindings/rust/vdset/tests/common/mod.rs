@@ -29,6 +29,7 @@ pub struct Shape {
     pub options: SetOptions,
     pub media: Features,
     pub buffers: u32,
+    pub join: JoinOptions,
 }
 
 impl Default for Shape {
@@ -38,6 +39,7 @@ impl Default for Shape {
             options: SetOptions::new(),
             media: Features::WRITE_MEDIA | Features::READ_MEDIA,
             buffers: 4,
+            join: JoinOptions::new(),
         }
     }
 }
@@ -53,7 +55,7 @@ impl Pair {
     pub fn new(shape: &Shape) -> Pair {
         let name = name();
         let set = Set::create_with(&name, &shape.wish, &shape.options).unwrap();
-        let server = Server::open(&name).unwrap();
+        let server = Server::open_with(&name, &shape.join).unwrap();
         let base = ServerConfig::new(shape.wish.features | shape.media).max_transfer_bytes(BLOCK);
         server.begin_configuration(&base).unwrap();
         server.request_buffers(BLOCK, 0, shape.buffers).unwrap();
