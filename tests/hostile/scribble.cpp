@@ -31,6 +31,7 @@ using namespace vdset::hostile;
 namespace {
 
 constexpr std::uint32_t command_count = 48;
+constexpr std::uint32_t commands_before = 2;  // Of each device of the bad set: the first write.
 constexpr std::uint32_t buffer_bytes = 65536;
 constexpr std::uint32_t buffer_count = 8;
 constexpr unsigned watchdog_seconds = 30;  // Of a round that takes a tenth of one.
@@ -38,6 +39,13 @@ constexpr int lane_count = 4;              // A round waits more than it works.
 constexpr int violation = 3;               // Exit code of a role that saw what must not be.
 
 std::string place;
+
+/// What came to pass in the round under way, from all of its processes.
+struct Tally {
+  std::atomic<std::uint32_t> writes;  // Of the scribbler, up to the end of the bad set.
+  std::atomic<std::uint32_t> lived;   // Commands of the bad set called back after the first write.
+};
+Tally* tally = nullptr;
 
 [[noreturn]] void violate(const char* what) {
   std::fprintf(stderr, "violation: %s\n", what);
@@ -55,6 +63,12 @@ struct Round {
   Damage damage;
   bool server_writes;  // Else a fourth process.
 };
+
+/// In every other round the writer takes its time: what is written all over ends soon, and what
+/// ends late has been through more. Once in a while it runs free there, too.
+void pace(const Round& round) {
+  if (round.number % 2 == 0 && tally->writes % 256 < 192) usleep(30);
+}
 
 /// Joins that come too early come again until the set is there.
 template <class Call>
@@ -158,6 +172,7 @@ struct Stream {
   vdset_server* server = nullptr;
   vdset_server_device* device = nullptr;
   std::uint32_t tag = 0;
+  bool is_damaged = false;
   std::atomic<std::uint32_t> called{0}, succeeded{0};
   vdset_command commands[command_count] = {};
   std::uint32_t calls[command_count] = {};
@@ -170,14 +185,23 @@ struct Stream {
     if (command->bytes_transferred < 0 || command->bytes_transferred > command->size)
       violate("more bytes than were asked for");
     stream.succeeded += command->completion_code == 0 ? 1 : 0;
+    if (stream.is_damaged && command->completion_code == 0 && tally->writes > 0) ++tally->lived;
     if (command->buffer != nullptr)
       vdset_server_free_buffer(stream.server, command->buffer, buffer_bytes);
     ++stream.called;
   }
 
+  /// What is written must be alive: the set waits for the first write, far within the watchdog.
+  static bool await_writes() {
+    for (int i = 0; i < 100000 && tally->writes == 0; ++i)
+      usleep(100);
+    return tally->writes > 0;
+  }
+
   /// Sends all commands as buffers come free; ends early when the set does, or `over`.
   void send_all(const std::atomic<bool>& over) {
     for (std::uint32_t i = 0; i < command_count && !over;) {
+      if (i == commands_before && is_damaged && !await_writes()) violate("nobody wrote");
       void* buffer = nullptr;
       const std::int32_t got = vdset_server_allocate_buffer(server, buffer_bytes, 0, &buffer);
       if (got == VDSET_E_MEMORY) {
@@ -253,6 +277,7 @@ int run_server(const Round& round) {
     Stream& stream = streams[i];
     stream.server = i == 0 ? good : bad;
     stream.tag = tag_of(names[i], round.number);
+    stream.is_damaged = i > 0;
     if (i > 0 && !configured) continue;
     const std::int32_t opened = vdset_server_open_device(stream.server, names[i], &stream.device);
     if (opened != VDSET_OK && i == 0) violate("the good set's device could not be opened");
@@ -263,8 +288,10 @@ int run_server(const Round& round) {
   if (round.server_writes && configured)
     writer = std::thread([&] {
       Scribbler scribbler(targets_of_server(bad), round.damage, round.seed);
-      while (!over)
+      for (; !over; ++tally->writes) {
         if (!scribbler.once()) violate("a part was cut");
+        pace(round);
+      }
     });
   const std::atomic<bool> never{false};
   for (Stream& stream : streams)
@@ -273,6 +300,7 @@ int run_server(const Round& round) {
   // The good one takes its time; the bad one has as long, and a moment more, to get anywhere.
   threads[0].join();
   if (streams[0].succeeded != command_count) violate("a command of the good set failed");
+  if (configured && !Stream::await_writes()) violate("nobody wrote");
   usleep(3000);
   over = true;
   for (std::size_t i = 1; i < threads.size(); ++i)
@@ -298,8 +326,9 @@ class Intruder {
   explicit Intruder(const Round& round) : round_(round) {}
 
   int run() {
-    if (!join() || !ask(MessageKind::map_pool, "") || !ask(MessageKind::open_device, "bad.2"))
-      return 0;
+    if (!join()) violate("the writer could not join");
+    if (!get(MessageKind::map_pool, "")) violate("the writer got no pool");
+    if (!get(MessageKind::open_device, "bad.2")) violate("the writer got no device");
     std::vector<Target> targets = {
         {map_[1].base, 8192, at_[1], {0, 0}, false, {}},
         {map_[2].base, static_cast<std::uint32_t>(map_[2].bytes), at_[2], {0, 0}, true, {}},
@@ -311,6 +340,8 @@ class Intruder {
     RealAtomicsRing ring(*this);
     for (std::uint32_t i = 0;; ++i) {
       if (!scribbler.once()) violate("a part was cut");
+      ++tally->writes;
+      pace(round_);
       if (i % 64 == 0) ring.serve();
       if (i % 1024 == 0) usleep(20);  // The others are to get somewhere on two processors, too.
     }
@@ -389,6 +420,15 @@ class Intruder {
     return map(kind == MessageKind::open_device ? 3 : 2, got, 0);
   }
 
+  /// The server may not have opened the device yet.
+  bool get(MessageKind kind, const char* name) {
+    for (int i = 0; i < 5000; ++i) {
+      if (ask(kind, name)) return true;
+      usleep(1000);
+    }
+    return false;
+  }
+
   const Round& round_;
   core::RealAtomics atomics_;
   core::Geometry geometry_{};
@@ -429,6 +469,16 @@ bool is_fine(pid_t child, const char* who, const Round& round) {
 /// How far the lanes are, in memory that all of them share.
 struct Progress {
   std::atomic<std::uint32_t> begun, bad, done;
+  std::atomic<std::uint32_t> written, lively;  // Rounds with writes; and with commands after one.
+  std::atomic<std::uint64_t> writes, commands;
+  Tally tallies[lane_count];
+
+  void enter(const Tally& of) {
+    written += of.writes > 0 ? 1 : 0;
+    lively += of.lived > 0 ? 1 : 0;
+    writes += of.writes;
+    commands += of.lived;
+  }
 };
 
 bool run_round(std::uint32_t number, std::uint64_t seed) {
@@ -468,7 +518,9 @@ template <class GoesOn>
   place = name;
   while (goes_on()) {
     const std::uint32_t round = progress.begun++;
+    new (tally) Tally{};
     progress.bad += run_round(round, seed + round) ? 0 : 1;
+    progress.enter(*tally);
     ++progress.done;
   }
   remove_place();
@@ -495,6 +547,7 @@ int main(int count, char** words) {
   std::vector<pid_t> lanes;
   for (int i = 0; i < lane_count; ++i) {
     const pid_t lane = fork();
+    tally = &progress.tallies[i];
     if (lane == 0) run_lane(progress, seed, goes_on);
     lanes.push_back(lane);
   }
@@ -506,7 +559,11 @@ int main(int count, char** words) {
     std::printf("caught after %u rounds\n%d passed, %d failed\n", rounds, bad > 0, bad == 0);
     return bad > 0 ? 0 : 1;
   }
+  std::printf("%llu writes; rounds that were written: %u, that got commands through after that: %u"
+              " (%llu of them)\n",
+              static_cast<unsigned long long>(progress.writes.load()), progress.written.load(),
+              progress.lively.load(), static_cast<unsigned long long>(progress.commands.load()));
   std::printf("seed %llu\n%u passed, %u failed\n", static_cast<unsigned long long>(seed),
               rounds - bad, bad);
-  return bad == 0 && rounds > 0 ? 0 : 1;
+  return bad == 0 && rounds > 0 && progress.lively > 0 ? 0 : 1;
 }
