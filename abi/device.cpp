@@ -104,7 +104,8 @@ bool fill_command(vdset_set& set, const core::Taken& taken, vdset_command& out) 
   const core::PoolMap& map = set.pools.map();
   const std::uint32_t slot = set.codec.slot(s.handle);
   if (!set.codec.has_salt(s.handle) || slot >= map.slot_total()) return false;
-  if (core::moves_data(s.opcode) && s.size > map.plan(map.pool_of(slot)).data_bytes) return false;
+  // Whatever the command is: who gets a buffer and a size may touch that much of it.
+  if (s.size > map.plan(map.pool_of(slot)).data_bytes) return false;
   out.buffer = map.data(slot);
   out.buffer_handle = s.handle;
   return true;

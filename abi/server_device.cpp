@@ -30,14 +30,18 @@ std::int32_t judge_command(vdset_server& server, const vdset_command& command,
     if (slot == core::no_slot)
       return fail(VDSET_E_INVALID, "send: buffer is not the data start of a buffer of this set");
   }
-  if (!core::moves_data(command.code)) return VDSET_OK;
+  const core::PoolMap& map = server.pools.map();
+  const auto size = static_cast<std::uint32_t>(command.size);
+  if (!core::moves_data(command.code)) {
+    if (slot != core::no_slot && size > map.plan(map.pool_of(slot)).data_bytes)
+      return fail(VDSET_E_INVALID, "send: size %d does not fit the buffer", command.size);
+    return VDSET_OK;
+  }
   if (slot == core::no_slot)
     return fail(VDSET_E_INVALID, "send: Read and Write need a buffer from allocate_buffer");
   if (command.code == VDSET_COMMAND_READ &&
       (server.geometry.options & core::option_data_read_only) != 0)
     return fail(VDSET_E_INVALID, "send: a Read, but the set's clients map its buffers read-only");
-  const core::PoolMap& map = server.pools.map();
-  const auto size = static_cast<std::uint32_t>(command.size);
   if (command.size <= 0 || size > server.agreed.max_transfer_bytes ||
       size > map.plan(map.pool_of(slot)).data_bytes || size % server.agreed.block_bytes != 0)
     return fail(VDSET_E_INVALID,

@@ -156,6 +156,7 @@ std::int32_t foretell_send(World& w, Model::Device& d, const vdset_command& c) {
   if (moves_data(c.code) &&
       (c.buffer == nullptr || c.size <= 0 || c.size > 65536 || c.size % 512 != 0))
     return VDSET_E_INVALID;
+  if (c.buffer != nullptr && (c.size < 0 || c.size > 65536)) return VDSET_E_INVALID;
   if (c.buffer != nullptr && w.model.slots[c.buffer] != Model::Buffer::live) return VDSET_E_INVALID;
   if (d.closed) return VDSET_E_PROTOCOL;
   if (d.io_error && (c.code != clear_error || d.held != nullptr)) return VDSET_E_IO_ERROR;

@@ -291,7 +291,7 @@ typedef void (*vdset_completion)(struct vdset_command *command, void *context);
 struct vdset_command {
   uint32_t struct_bytes;
   uint32_t code;              /* VDSET_COMMAND_* */
-  int32_t size;               /* Read, Write: bytes, prefix zone not counted. SkipMarks, SkipBlocks: count. Others 0 */
+  int32_t size;               /* Read, Write: bytes, prefix zone not counted. SkipMarks, SkipBlocks: count. Others 0. Never beyond a buffer that is there */
   uint32_t flags;             /* client: VDSET_COMMAND_REDELIVERED. Server: 0 */
   int64_t position;           /* Read, Write with RANDOM_ACCESS; SetPosition */
   void *buffer;               /* data start in this process, NULL for commands without */

@@ -320,7 +320,8 @@ TEST_CASE("a command that names a buffer that cannot be poisons the set") {
       {core::opcode_write, 0, 512},        {core::opcode_write, ~0u, 512},
       {core::opcode_write, good + 4, 512}, {core::opcode_write, good ^ 1u << 26, 512},
       {core::opcode_read, good, 65537},    {core::opcode_read, good, 0x80000000u},
-      {core::opcode_read, good + 15, 1}};
+      {core::opcode_read, good + 15, 1},   {VDSET_COMMAND_SKIP_BLOCKS, good, 65537},
+      {VDSET_COMMAND_FLUSH, good, ~0u}};
   for (const Lie& lie : lies) {
     Rig rig;
     rig.activate();
