@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cstdio>
@@ -514,6 +515,7 @@ void remove_place() {
 template <class GoesOn>
 [[noreturn]] void run_lane(Progress& progress, std::uint64_t seed, GoesOn goes_on) {
   char name[] = "/tmp/vdset-scribble-XXXXXX";
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // Who ends the whole run ends its lanes.
   if (mkdtemp(name) == nullptr) _exit(2);
   place = name;
   while (goes_on()) {
