@@ -51,8 +51,8 @@ class Lexer {
     at_ += 1;
   }
 
-  /// False when a comment has no end.
-  bool skip_blanks() {
+  /// False when a comment has no end; then `comment` says where it begins.
+  bool skip_blanks(Position& comment) {
     while (!is_at_end()) {
       if (is_blank(peek())) {
         step();
@@ -60,6 +60,7 @@ class Lexer {
         while (!is_at_end() && peek() != '\n')
           step();
       } else if (peek() == '/' && peek(1) == '*') {
+        comment = position_;
         if (!skip_comment()) return false;
       } else {
         break;
@@ -120,8 +121,8 @@ class Lexer {
   }
 
   Token next() {
-    const Position before = position_;
-    if (!skip_blanks()) return token(TokenKind::bad, "a comment that does not end", before);
+    Position comment;
+    if (!skip_blanks(comment)) return token(TokenKind::bad, "a comment that does not end", comment);
     const Position at = position_;
     if (is_at_end()) return token(TokenKind::end, "", at);
     const char c = peek();

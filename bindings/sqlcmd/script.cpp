@@ -151,7 +151,12 @@ void ScriptRunner::follow(const std::string& line) {
     const char c = line[i];
     const char next = i + 1 < line.size() ? line[i + 1] : '\0';
     if (quote_ != '\0') {
-      if (c == quote_) quote_ = '\0';  // A doubled one opens it again at once.
+      if (c != quote_) continue;
+      if (next == quote_) {
+        i += 1;  // A doubled one stands for itself.
+      } else {
+        quote_ = '\0';
+      }
     } else if (c == '/' && next == '*') {
       comment_depth_ += 1;
       i += 1;

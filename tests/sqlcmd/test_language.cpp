@@ -120,7 +120,9 @@ TEST_CASE("what is not understood is named, with its place, and nothing of the b
       {"BACKUP DATABASE d TO VIRTUAL_DEVICE='x",
        "102: Here begins a text that does not end (line 1, column 37)."},
       {"BACKUP DATABASE [d", "102: Here begins a name that does not end (line 1, column 17)."},
-      {"PRINT 'a' /* /* */", "102: Here begins a comment that does not end (line 1, column 10)."},
+      {"PRINT 'a' /* /* */", "102: Here begins a comment that does not end (line 1, column 11)."},
+      {"PRINT 'a' /**/\n\n  /*",
+       "102: Here begins a comment that does not end (line 3, column 3)."},
       {"DROP DATABASE d",
        "102: 'DROP' stands where BACKUP, RESTORE, USE, DECLARE, SET, PRINT, SELECT or "
        "ALTER DATABASE is expected (line 1, column 1)."},
