@@ -71,6 +71,9 @@ void DeviceFileReader::next_chunk() {
       (is_stored && chunk_.stored_bytes != chunk_.raw_bytes)) {
     fail_damaged("chunk length out of range");
   }
+  if (is_stored && chunk_.raw_checksum != chunk_.stored_checksum) {
+    fail_damaged("two checksums of the same bytes differ");
+  }
   chunk_taken_bytes_ = 0;
   checksum_.reset();
   in_chunk_ = true;
