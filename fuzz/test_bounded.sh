@@ -22,10 +22,11 @@ set_up() {
 
 fuzz() {  # fuzz NAME: its new inputs stay in the build directory.
   mkdir -p "$build/corpus/$1"
-  local code=0
-  "$build/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=25 -print_final_stats=1 \
-    -artifact_prefix="$build/$1-" "$build/corpus/$1" "fuzz/corpora/$1" >"$build/$1.log" 2>&1 ||
-    code=$?
+  local code=0 dictionary=()
+  [[ ! -f fuzz/dictionaries/$1.dict ]] || dictionary=(-dict="fuzz/dictionaries/$1.dict")
+  "$build/fuzz/fuzz_$1" "${dictionary[@]}" -max_total_time="$seconds" -timeout=25 \
+    -print_final_stats=1 -artifact_prefix="$build/$1-" "$build/corpus/$1" "fuzz/corpora/$1" \
+    >"$build/$1.log" 2>&1 || code=$?
   echo "$code" >"$build/$1.code"
 }
 

@@ -13,16 +13,26 @@ for source in abi/*.cpp abi/port/posix/*.cpp; do
 done
 ar rcs "$work/libvdset.a" "$work"/*.o
 
+cli=(bindings/cli/{bytes,failure,stream}.cpp -DFMT_HEADER_ONLY -DXXH_INLINE_ALL)
 for harness in fuzz/fuzz_*.cpp; do
   name=$(basename "$harness" .cpp)
   [[ $name != fuzz_canary ]] || continue
-  extra=()
-  if [[ $name == fuzz_stream ]]; then
-    extra=(bindings/cli/bytes.cpp bindings/cli/failure.cpp bindings/cli/stream.cpp
-      -DFMT_HEADER_ONLY -DXXH_INLINE_ALL)
-  fi
+  extra=() libraries=()
+  case $name in
+    fuzz_stream) extra=("${cli[@]}") ;;
+    fuzz_device_file)
+      extra=("${cli[@]}" bindings/cli/{codec,descriptor,device_file,device_frame,device_reader}.cpp)
+      libraries=(-l:libzstd.a)
+      ;;
+    fuzz_tsql)
+      extra=(bindings/sqlcmd/{description,lexer,request,script,tsql,tsql_options}.cpp -Ibindings
+        -DFMT_HEADER_ONLY)
+      ;;
+  esac
   # shellcheck disable=SC2086
   $CXX ${CXXFLAGS-} $flags "$harness" "${extra[@]}" $LIB_FUZZING_ENGINE "$work/libvdset.a" \
-    -lpthread -o "$OUT/$name"
+    "${libraries[@]}" -lpthread -o "$OUT/$name"
+  dictionary=fuzz/dictionaries/${name#fuzz_}.dict
+  [[ ! -f $dictionary ]] || cp "$dictionary" "$OUT/$name.dict"
   (cd "fuzz/corpora/${name#fuzz_}" && python3 -m zipfile -c "$OUT/${name}_seed_corpus.zip" ./*)
 done
