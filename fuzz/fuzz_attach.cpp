@@ -1,8 +1,11 @@
 // fuzz/fuzz_attach.cpp: arbitrary bytes as a part S. Oracle: what is judged sound has the size, the
 // limits and the offsets of docs/format.md; all that a client then reads stays inside, and what it
 // accepts of it (configuration, pools) keeps the promises that addresses are computed from.
+// No judgement loads a word of it twice: what is used must be what was judged.
 // Input: a byte of choice, a filler, then the bytes of the part from its start.
+#include <algorithm>
 #include <new>
+#include <vector>
 #include "core/configuration.hpp"
 #include "core/set_state.hpp"
 #include "core/slot_table.hpp"
@@ -13,16 +16,29 @@ using vdset::fuzz::Input;
 
 namespace {
 
+/// Loads each word once, or ends the program: between two loads a peer would have changed it.
+struct Once {
+  std::vector<const Word*> seen;
+
+  template <Site site>
+  std::uint32_t load(const Word& word) {
+    VDSET_HOLDS(std::find(seen.begin(), seen.end(), &word) == seen.end());
+    seen.push_back(&word);
+    return RealAtomics::load<site>(word);
+  }
+};
+
 /// Heap memory of exactly the part's size: a sanitizer sees every byte beyond.
 struct Part {
   std::size_t bytes;
   std::byte* base;
 
   Part(std::size_t size, std::uint8_t filler)
-      : bytes(size), base(static_cast<std::byte*>(::operator new(size + 1, std::align_val_t{64}))) {
+      : bytes(size),
+        base(static_cast<std::byte*>(::operator new (size + 1, std::align_val_t{64}))) {
     std::memset(base, filler, size);
   }
-  ~Part() { ::operator delete(base, std::align_val_t{64}); }
+  ~Part() { ::operator delete (base, std::align_val_t{64}); }
   Part(const Part&) = delete;
   Part& operator=(const Part&) = delete;
 };
@@ -41,7 +57,8 @@ void read_pools(RealAtomics& a, const ServerPartView& view, const Geometry& g,
   const std::uint32_t count = a.load<Site::pool_read>(view.header->pool_count);
   PoolMap map;
   for (std::uint32_t i = 0; i < count && i < pools_max; ++i) {
-    const PoolPlan plan = read_pool(a, view.header->pools[i]);
+    Once pool_once;
+    const PoolPlan plan = read_pool(pool_once, view.header->pools[i]);
     if (!is_pool_sound(plan, map.slot_total(), agreed.prefix_zone_bytes, g.page_bytes)) return;
     // Every buffer lies inside of its pool, aligned, its prefix zone too.
     const std::uint64_t stride = std::uint64_t{plan.stride_lines} * line_bytes;
@@ -73,7 +90,9 @@ void read_all(RealAtomics& a, const Part& part, const Geometry& g) {
       server_part_view(gsl::span<const std::byte>(part.base, part.bytes), g);
   static_cast<void>(read_state(a, *view.header));
   AbortRecord record;
-  if (read_abort(a, *view.header, record)) VDSET_HOLDS(record.text_bytes <= sizeof record.text);
+  Once abort_once;
+  if (read_abort(abort_once, *view.header, record))
+    VDSET_HOLDS(record.text_bytes <= sizeof record.text);
   for (std::uint32_t i = 0; i < participants_max; ++i) {
     VDSET_HOLDS(static_cast<std::uint32_t>(read_participant(a, view.participants[i]).role) <= 3);
     static_cast<void>(a.load<Site::alive_read>(view.alive[i].alive));
@@ -85,7 +104,8 @@ void read_all(RealAtomics& a, const Part& part, const Geometry& g) {
   }
   Configuration agreed;
   std::uint32_t index_bits = 0;
-  if (!read_configuration(a, *view.header, agreed, index_bits)) return;
+  Once configuration_once;
+  if (!read_configuration(configuration_once, *view.header, agreed, index_bits)) return;
   if (!is_configuration_sound(agreed, g)) return;
   VDSET_HOLDS(agreed.device_count == g.device_count && agreed.block_bytes >= 512);
   VDSET_HOLDS(agreed.max_transfer_bytes % agreed.block_bytes == 0);
@@ -96,15 +116,19 @@ void read_all(RealAtomics& a, const Part& part, const Geometry& g) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input in(data, size);
-  const bool as_asked = in.flip();
+  const std::uint8_t choice = in.byte();
   const std::uint8_t filler = in.byte();
-  const std::size_t bytes = as_asked ? size_of(in.rest(), in.left()) : in.left();
+  // As large as the header asks for, or some lines larger; or as large as the input is.
+  const bool as_asked = (choice & 1) != 0;
+  const std::size_t bytes =
+      as_asked ? size_of(in.rest(), in.left()) + line_bytes * (choice >> 1) : in.left();
   Part part(bytes, filler);
   in.copy(part.base, bytes);
   RealAtomics a;
   Geometry g{};
   const gsl::span<const std::byte> span(part.base, part.bytes);
-  if (judge_header(a, span, g) != Verdict::sound) return 0;
+  Once once;
+  if (judge_header(once, span, g) != Verdict::sound) return 0;
   VDSET_HOLDS(is_geometry_sound(g) && g.s_bytes() == part.bytes);
   VDSET_HOLDS(g.alive_offset() % alive_bytes == 0 && g.alive_offset() >= g.lines_offset());
   Geometry again{};

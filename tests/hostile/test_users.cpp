@@ -150,6 +150,8 @@ TEST_CASE(
             if (poll(&p, 1, 10000) == 1 && recv(fd, &answer, sizeof answer, 0) > 0 &&
                 answer.kind == MessageKind::refused && answer.result == VDSET_E_SECURITY)
               ++refused;
+            else
+              break;
           }
           return refused == 80 ? 0 : 1;
         }) == 0);
