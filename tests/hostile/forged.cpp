@@ -3,8 +3,9 @@
 // no pointer but a data start is a buffer's.
 // Method: 20 million handles and pointers in the normal tier, 10^9 N with VDSET_TEST_DEEP=N, over
 // sets of every number of index bits whose slots change state all the time. What is due is decoded
-// here from docs/format.md, bit by bit. Kinds: any 32 bits; a good one with bits flipped, of another
-// set, of an earlier or later generation, of a slot that is not there; pointers all over the pools.
+// here from docs/format.md, bit by bit. Kinds: any 32 bits; a good one with bits flipped, of
+// another set, of an earlier or later generation, of a slot that is not there; pointers all over
+// the pools.
 //
 // usage: forged [SEED]
 #include <cstdint>
