@@ -136,6 +136,55 @@ void judge_handle(World& w, void* address) {
   VDSET_HOLDS(vdset_set_map_buffer_handle(w.set, handle ^ 1u << 20, &there) == VDSET_E_INVALID);
 }
 
+// ---- Questions
+
+/// What describes a buffer in either process, a few bytes beside its start too.
+void judge_description(World& w, std::byte* address, std::uint32_t beside) {
+  if (address == nullptr) return;
+  for (const bool at_server : {false, true}) {
+    vdset_buffer out{};
+    out.struct_bytes = sizeof out;
+    void* at = address + beside;
+    if (!at_server && beside == 0) {
+      std::uint32_t handle = 0;  // The client has it at another address, while it may.
+      if (vdset_server_get_buffer_handle(w.server, at, &handle) != VDSET_OK) continue;
+      VDSET_HOLDS(vdset_set_map_buffer_handle(w.set, handle, &at) == VDSET_OK);
+    }
+    const std::int32_t result = at_server ? vdset_server_describe_buffer(w.server, at, &out)
+                                          : vdset_set_describe_buffer(w.set, at, &out);
+    VDSET_HOLDS(result == (beside == 0 ? VDSET_OK : VDSET_E_INVALID));
+    if (beside != 0) continue;
+    VDSET_HOLDS(out.number < buffers && out.data_bytes == buffer_bytes && out.read_only == 0);
+  }
+  VDSET_HOLDS(vdset_server_is_shared_buffer(w.server, address + beside) == 1);
+}
+
+/// Why a handle resolves or not: agrees with the map, and keeps to its room.
+void judge_reason(World& w, std::uint32_t handle, std::uint32_t room) {
+  char text[96];
+  std::memset(text, 'x', sizeof text);
+  void* there = nullptr;
+  const std::int32_t mapped = vdset_set_map_buffer_handle(w.set, handle, &there);
+  const std::int32_t result = vdset_set_explain_handle(w.set, handle, text, room);
+  VDSET_HOLDS(result == (room == 0 ? VDSET_E_INVALID : mapped));
+  if (room > 0) VDSET_HOLDS(std::memchr(text, 0, room) != nullptr);
+  VDSET_HOLDS(text[room] == 'x');
+  void* at_server = nullptr;
+  VDSET_HOLDS(vdset_server_map_buffer_handle(w.server, handle, &at_server) == mapped);
+}
+
+void judge_counts(World& w, std::uint32_t device) {
+  std::uint32_t left = 0, outstanding = 0;
+  std::size_t taken = 0;
+  for (const auto& [address, state] : w.model.slots)
+    taken += state == Model::Buffer::free ? 0 : 1;
+  const std::int32_t asked = vdset_server_query_available_buffers(w.server, 512, 0, &left);
+  VDSET_HOLDS(asked == VDSET_OK || w.is_over());
+  if (asked == VDSET_OK) VDSET_HOLDS(left == buffers - taken);
+  VDSET_HOLDS(vdset_server_device_outstanding(w.sends[device], &outstanding) == VDSET_OK);
+  VDSET_HOLDS(outstanding <= queue + 1);
+}
+
 // ---- The server's side of a device
 
 /// Whether the place that the next command would take is free.
@@ -335,8 +384,18 @@ void step(World& w, Input& in) {
     case 12:
     case 13: return pull(w);
     case 14: return judge_handle(w, w.buffer(in));
-    default:
-      if (choice >> 4 > 13) close_device(w, device);
+    default: break;
+  }
+  switch (choice >> 4) {
+    case 0:
+    case 1: return judge_reason(w, in.word(), in.below(64));
+    case 2:
+    case 3: return judge_description(w, static_cast<std::byte*>(w.buffer(in)), in.below(4));
+    case 4:
+    case 5: return judge_counts(w, device);
+    case 14:
+    case 15: return close_device(w, device);
+    default: return;
   }
 }
 
