@@ -184,6 +184,7 @@ class Server : public Caller {
   }
   void stop() {
     over_ = true;
+    if (pair[0] >= 0) shutdown(pair[0], SHUT_RDWR);  // The thread need not wait.
     if (answers_.joinable()) answers_.join();
     port::close_descriptor(pair[0]);
     port::close_descriptor(pair[1]);
