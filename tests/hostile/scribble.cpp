@@ -35,7 +35,7 @@ constexpr std::uint32_t command_count = 48;
 constexpr std::uint32_t commands_before = 2;  // Of each device of the bad set: the first write.
 constexpr std::uint32_t buffer_bytes = 65536;
 constexpr std::uint32_t buffer_count = 8;
-constexpr unsigned watchdog_seconds = 30;  // Of a round that takes a tenth of one.
+constexpr unsigned watchdog_seconds = 120;  // Of a round that takes a tenth of one.
 constexpr int lane_count = 4;              // A round waits more than it works.
 constexpr int violation = 3;               // Exit code of a role that saw what must not be.
 
@@ -194,7 +194,7 @@ struct Stream {
 
   /// What is written must be alive: the set waits for the first write, far within the watchdog.
   static bool await_writes() {
-    for (int i = 0; i < 100000 && tally->writes == 0; ++i)
+    for (int i = 0; i < 400000 && tally->writes == 0; ++i)
       usleep(100);
     return tally->writes > 0;
   }
@@ -372,7 +372,7 @@ class Intruder {
   };
 
   bool receive(Message& answer, Descriptors& got) {
-    return port::wait_readable(socket_, port::deadline_after(2'000'000'000)) == 1 &&
+    return port::wait_readable(socket_, port::deadline_after(60'000'000'000)) == 1 &&
            receive_message(socket_, answer, got) == 0;
   }
   bool map(std::size_t i, Descriptors& from, std::size_t which) {
@@ -414,8 +414,10 @@ class Intruder {
     Message question, answer;
     Descriptors got;
     question.kind = kind;
+    question.request = ++asked_;
     question.set_text(name, std::strlen(name));
-    if (send_message(socket_, question) != 0 || !receive(answer, got) || answer.result != 0)
+    if (send_message(socket_, question) != 0 || !receive(answer, got) || answer.result != 0 ||
+        answer.request != asked_)
       return false;
     if (kind == MessageKind::open_device) device_ = answer.a;
     return map(kind == MessageKind::open_device ? 3 : 2, got, 0);
@@ -434,7 +436,7 @@ class Intruder {
   core::RealAtomics atomics_;
   core::Geometry geometry_{};
   int socket_ = -1;
-  std::uint32_t me_ = 0, device_ = 0;
+  std::uint32_t me_ = 0, device_ = 0, asked_ = 0;
   int at_[4] = {-1, -1, -1, -1};
   port::Mapping map_[4];  // S, W, D, C.
 };
