@@ -17,23 +17,28 @@ enum class Kind : std::uint32_t { server, primary, secondary, worker };
 
 /// One command; its id is its position.
 struct Entry {
-  std::atomic<std::uint8_t> callbacks, fetched, completing, completed;
+  std::atomic<std::uint8_t> sent, callbacks, fetched, redelivered, completing, completed;
   std::atomic<std::uint16_t> code;
 };
 
 struct LaneBook {
   std::atomic<std::uint32_t> served;        // Commands completed by the present consumer.
+  std::atomic<std::uint32_t> held;          // Fetched by it and not yet completed.
+  std::atomic<std::uint32_t> linger_us;     // It keeps what it holds that long.
   std::atomic<std::uint64_t> failed_at_ns;  // When a command of a dead one was called back; 0 not.
 };
 
 struct Book {
   std::uint32_t hand_over;
-  std::atomic<std::uint32_t> stop;  // The server finishes what is under way.
-  std::atomic<std::uint32_t> hold;  // Secondaries keep what they fetch.
+  std::atomic<std::uint32_t> stop;    // The server finishes what is under way.
+  std::atomic<std::uint32_t> hold;    // Secondaries keep what they fetch.
+  std::atomic<std::uint32_t> ending;  // The primary or the server is being killed.
   std::atomic<std::uint32_t> created, configured;
+  std::atomic<std::uint32_t> heard_close, heard_abort;  // Clients that came to this end.
   std::atomic<std::uint32_t> next_id, ended;
-  std::atomic<std::uint32_t> server_result, server_descriptors_left, buffers_left;
-  std::atomic<std::uint64_t> abort_seen_ns;  // By the first that sees it.
+  std::atomic<std::uint32_t> server_result, buffers_left;
+  std::atomic<std::uint32_t> looked_for_leaks;  // Processes that did at their end, and said so.
+  std::atomic<std::uint64_t> abort_seen_ns;     // By the first that sees it.
   std::atomic<std::uint32_t> complaints;
   char complaint[400];
   LaneBook lane[lanes];

@@ -42,6 +42,15 @@ unsigned descriptor_count() {
   if (dir != nullptr) closedir(dir);
   return count;
 }
+unsigned mapped_parts() {
+  unsigned count = 0;
+  char line[512];
+  std::FILE* const maps = std::fopen("/proc/self/maps", "re");
+  while (maps != nullptr && std::fgets(line, sizeof line, maps) != nullptr)
+    count += std::strstr(line, "memfd:vdset") != nullptr ? 1 : 0;
+  if (maps != nullptr) std::fclose(maps);
+  return count;
+}
 
 void mark(void* buffer, std::uint64_t id, std::uint64_t by) {
   auto* const words = static_cast<std::uint64_t*>(buffer);
@@ -114,6 +123,7 @@ class Engine {
     }
     const bool write = order.id % 2 == 0;
     if (write) mark(order.buffer, order.id, by_server);
+    book->entries[order.id].sent = 1;
     order.command = {};
     order.command.code = write ? VDSET_COMMAND_WRITE : VDSET_COMMAND_READ;
     order.command.size = command_bytes;
@@ -208,7 +218,6 @@ class Engine {
 Engine* Engine::self_ = nullptr;
 
 void run_server() {
-  const unsigned before = descriptor_count();
   vdset_join_options options{};
   options.struct_bytes = sizeof options;
   options.directory = directory;
@@ -222,7 +231,6 @@ void run_server() {
   if (code == VDSET_E_ABORT) note_abort();
   if (code != VDSET_OK && code != VDSET_E_ABORT) complain("agent: %s", vdset_last_error());
   vdset_server_close(server);
-  book->server_descriptors_left = descriptor_count() - before;
   book->server_result = code == VDSET_OK ? server_closed : server_aborted;
 }
 
@@ -230,9 +238,13 @@ void run_server() {
 
 void take(const vdset_command& command, std::uint32_t lane) {
   if (command.code == VDSET_COMMAND_CLEAR_ERROR) return;
+  ++book->lane[lane].held;
+  if (command.position >= ids_max) return complain("a command that cannot be is delivered");
   const auto id = static_cast<std::uint32_t>(command.position);
   Entry& entry = book->entries[id];
   const bool again = (command.flags & VDSET_COMMAND_REDELIVERED) != 0;
+  entry.redelivered = static_cast<std::uint8_t>(entry.redelivered + (again ? 1 : 0));
+  if (entry.sent == 0) complain("command %u of lane %u was never sent", id, lane);
   if (entry.fetched.fetch_add(1) != 0 && !again)
     complain("command %u of lane %u is delivered twice", id, lane);
   if (entry.completed != 0) complain("command %u is delivered after its end", id);
@@ -248,8 +260,16 @@ std::int32_t complete(vdset_device* device, std::uint32_t lane, const vdset_comm
   const std::int32_t code =
       vdset_device_complete_command(device, &command, VDSET_SUCCESS, clear ? 0 : command_bytes, 0);
   if (code == VDSET_OK && !clear) ++book->entries[id].completed;
+  if (!clear) --book->lane[lane].held;
   if (code == VDSET_OK) ++book->lane[lane].served;
   return code;
+}
+
+/// As if there were much to do with what is held; the driver kills in the meantime.
+void linger(std::uint32_t lane) {
+  const std::uint64_t until = now_ns() + std::uint64_t{book->lane[lane].linger_us} * 1000;
+  while (now_ns() < until && book->lane[lane].linger_us != 0)
+    sched_yield();
 }
 
 /// Fetches a few, completes them; CLOSE or ABORT.
@@ -259,7 +279,10 @@ std::int32_t serve(vdset_device* device, std::uint32_t lane) {
   for (std::uint32_t count = 0;;) {
     std::int32_t code =
         vdset_device_get_command(device, count > 0 ? 0 : VDSET_INFINITE, &held[count]);
-    if (code == VDSET_OK) take(*held[count++], lane);
+    if (code == VDSET_OK) {
+      take(*held[count++], lane);
+      if (book->lane[lane].linger_us != 0) linger(lane);
+    }
     if (code != VDSET_OK && code != VDSET_E_TIMEOUT) return code;
     if (code == VDSET_OK && count < held_max) continue;
     // Not with a ClearError alone: its end is none of a command that counts.
@@ -268,14 +291,18 @@ std::int32_t serve(vdset_device* device, std::uint32_t lane) {
       ++book->lane[lane].served;
       pause();
     }
-    for (std::uint32_t i = 0; i < count; ++i)
+    for (std::uint32_t i = 0; i < count; ++i) {
       if ((code = complete(device, lane, *held[i])) < 0) return code;
+      if (book->lane[lane].linger_us != 0 && i + 1 < count) linger(lane);
+    }
     count = 0;
   }
 }
 
 void finish(vdset_set* set, std::int32_t code) {
   if (code == VDSET_E_ABORT) note_abort();
+  if (code == VDSET_E_CLOSE) ++book->heard_close;
+  if (code == VDSET_E_ABORT) ++book->heard_abort;
   if (code != VDSET_E_CLOSE && code != VDSET_E_ABORT)
     complain("a client ends with %s", vdset_last_error());
   vdset_set_close(set);
@@ -320,7 +347,10 @@ void run_secondary(std::uint32_t lane, bool worker) {
   options.directory = directory;
   vdset_set* set = nullptr;
   const std::int32_t code = vdset_set_open_in_secondary(set_name, &options, &set);
-  if (code != VDSET_OK) return;  // The set has ended; the driver knows whether it should have.
+  if (code != VDSET_OK) {
+    if (book->stop == 0 && book->ending == 0) complain("not let in: %s", vdset_last_error());
+    return;
+  }
   if (!worker) return serve_lane(set, lane);
   vdset_abort_reason reason{};
   reason.struct_bytes = sizeof reason;
@@ -345,6 +375,7 @@ int run(int count, char** words) {
   book = static_cast<Book*>(memory);
   directory = words[4];
   grow(static_cast<std::size_t>(std::atoi(words[5])));
+  const unsigned descriptors = descriptor_count();
   const auto lane = static_cast<std::uint32_t>(std::atoi(words[3]));
   switch (static_cast<Kind>(std::atoi(words[2]))) {
     case Kind::server: run_server(); break;
@@ -352,6 +383,10 @@ int run(int count, char** words) {
     case Kind::secondary: run_secondary(lane, false); break;
     case Kind::worker: run_secondary(lane, true); break;
   }
+  const unsigned left = descriptor_count() - descriptors, parts = mapped_parts();
+  if (left != 0) complain("%u descriptors are left in process %d", left, getpid());
+  if (parts != 0) complain("%u parts are left mapped in process %d", parts, getpid());
+  ++book->looked_for_leaks;
   return 0;
 }
 
