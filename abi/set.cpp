@@ -190,7 +190,10 @@ void role_ready(Role& role, std::uint32_t tag) {
   if (tag == control_tag) {
     // Without futex_waitv a secondary watches this way for the hang-up of its server.
     if (!set.primary) {
-      if (core::read_state(atomics, *set.view.header) != core::SetState::terminated)
+      // After this process's goodbye the server hangs up, too. And what it did before its end
+      // counts: an abort has a reason of its own.
+      if (!set.closing.load() && !is_over(set) &&
+          core::read_state(atomics, *set.view.header) != core::SetState::terminated)
         abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
       library::unwatch(set.control_watch);
       return;

@@ -149,25 +149,33 @@ bool is_deserted(const vdset_set& set) {
   return is_dead(set.alive) || (set.request_socket >= 0 && port::is_hung_up(set.request_socket));
 }
 
-bool is_over(vdset_set& set) {
-  if (set.aborted.load(std::memory_order_relaxed) != 0) return true;
-  if (!is_attached(set)) return set.aborted.load(std::memory_order_acquire) != 0;
+/// Latches an end of the set that somebody has made known.
+static bool is_end_known(vdset_set& set, core::SetState& state) {
   const std::uint32_t requested = core::abort_requested(atomics, *set.wake);
   if (requested != 0) {
     latch(set, requested);
     return true;
   }
-  const core::SetState state = core::read_state(atomics, *set.view.header);
+  state = core::read_state(atomics, *set.view.header);
   if (state == core::SetState::aborted) {
     latch(set, core::AbortWord{true, VDSET_CALL_NONE, core::server_index}.pack());
     return true;
   }
-  if (state > core::SetState::aborted) {
-    abort_set(set, VDSET_CALL_POISONED, core::server_index, "a set state in S that cannot be",
-              VDSET_E_UNEXPECTED);
-    return true;
-  }
+  if (state <= core::SetState::aborted) return false;
+  abort_set(set, VDSET_CALL_POISONED, core::server_index, "a set state in S that cannot be",
+            VDSET_E_UNEXPECTED);
+  return true;
+}
+
+bool is_over(vdset_set& set) {
+  if (set.aborted.load(std::memory_order_relaxed) != 0) return true;
+  if (!is_attached(set)) return set.aborted.load(std::memory_order_acquire) != 0;
+  core::SetState state{};
+  if (is_end_known(set, state)) return true;
   if (state == core::SetState::terminated || !is_dead(set.alive)) return false;
+  // What the server did before its end counts, and from here on it can do no more.
+  if (is_end_known(set, state)) return true;
+  if (state == core::SetState::terminated) return false;
   abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
   return true;
 }
