@@ -10,11 +10,15 @@ using Cell = std::atomic<std::uint32_t>;
 
 inline constexpr std::uint32_t device_count = 2;  // 0 is the primary's, 1 the secondaries'.
 inline constexpr std::uint32_t commands_max = 6;
-inline constexpr std::uint32_t window = 4;  // Commands under way on a device.
+inline constexpr std::uint32_t held_max = 2;  // By one client at once.
+inline constexpr std::uint32_t window = 4;    // Commands under way on a device.
 inline constexpr std::uint32_t small_bytes = 4096;
 inline constexpr std::uint32_t large_bytes = 8192;  // The class added in the middle.
 inline constexpr std::uint32_t small_buffers = device_count * window;
 inline constexpr std::uint32_t large_buffers = 2;
+/// What the server fills every buffer with once all commands are final: who sees it in a page that
+/// a dead process had pinned shares that page with the set.
+inline constexpr unsigned char last_byte = 0xEE;
 inline constexpr char set_name[] = "crash";
 inline constexpr char second_name[] = "crash.1";
 
@@ -54,7 +58,13 @@ inline constexpr const char* phase_names[] = {
 static_assert(sizeof phase_names / sizeof *phase_names == phase_count);
 
 /// How a role's part ended.
-enum class End : std::uint32_t { none, closed, aborted, refused };
+enum class End : std::uint32_t {
+  none,
+  closed,
+  aborted,
+  refused,
+  left  // It closed the set in the middle, as its play says.
+};
 
 /// What is told to every role.
 struct Plan {
@@ -62,6 +72,13 @@ struct Plan {
   Who aborter = Who::count;     // Count: nobody aborts.
   bool secondary_dies = false;  // At a fixed point: one command taken, one half completed.
   bool polling = false;         // Clients look again and again instead of sleeping.
+  bool closes = false;          // The aborter does not abort: it closes with commands under way.
+  bool hangs_up = false;        // Or closes its sockets under the library, and goes on looking.
+  bool late_successor = false;  // It comes when the server has seen the dead one's row free again.
+  bool pulled = false;          // The server asks for completions instead of being called.
+  bool descriptors = false;     // All wait in poll(), on pollable descriptors; pulled, too.
+  bool fallbacks = false;       // As on a kernel without any of the newer calls.
+  bool read_only = false;       // Clients map the buffers read-only; every command is a Write.
 };
 
 struct CommandBook {
@@ -82,7 +99,8 @@ struct RoleBook {
 
 struct Book {
   Plan plan;
-  Cell created, configured;
+  int pin_fd;  // A pipe into which a dying secondary pins the pages of what it holds.
+  Cell created, configured, left, rows_checked;
   Cell dying;      // Participants that are being killed.
   Cell available;  // Buffers that could be allocated when every command was final, plus one.
   CommandBook commands[device_count][commands_max];

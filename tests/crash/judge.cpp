@@ -46,6 +46,10 @@ class Judge {
       case End::none: return complain("%s came to no end", name);
       case End::closed: return;
       case End::aborted: return judge_reason(name, log);
+      case End::left:
+        if (!(book_.plan.closes || book_.plan.hangs_up) || book_.plan.aborter != who)
+          complain("%s left", name);
+        return;
       case End::refused: break;
     }
     const auto code = static_cast<std::int32_t>(log.code.load());
@@ -64,8 +68,9 @@ class Judge {
     const std::uint32_t role = who == Who::server || who == Who::rescuer ? 1
                                : who == Who::primary                     ? 2
                                                                          : 3;
-    const bool may = book_.plan.aborter == who ||
-                     (ends_.killed[i] && (who == Who::server || who == Who::primary));
+    const bool aborts = book_.plan.aborter == who &&
+                        !((book_.plan.closes || book_.plan.hangs_up) && who == Who::secondary);
+    const bool may = aborts || (ends_.killed[i] && (who == Who::server || who == Who::primary));
     return may && log.reason_role == role &&
            log.reason_pid == static_cast<std::uint32_t>(ends_.pid[i]);
   }
@@ -95,7 +100,13 @@ class Judge {
 
   /// The set came to its end: who completed was believed, and only a death failed commands.
   void judge_normal_end() {
-    if (book_.available != small_buffers + large_buffers + 1 && !faulty_)
+    // What one who lives had fetched when it closed stays out of use.
+    const bool left = has_ended(Who::secondary, End::left);
+    const std::uint32_t all = small_buffers + large_buffers + 1;
+    const std::uint32_t kept = !left                 ? 0
+                               : book_.plan.hangs_up ? window + large_buffers  // Never asked for.
+                                                     : held_max;
+    if ((book_.available > all || book_.available + kept < all) && !faulty_)
       complain("%u of %u buffers can be allocated at the end", book_.available.load() - 1,
                small_buffers + large_buffers);
     const bool died = was_killed(Who::secondary) || was_killed(Who::successor);
@@ -105,7 +116,7 @@ class Judge {
         if (c.callbacks != 1) complain("command %u.%u: ended %u times", d, i, c.callbacks.load());
         if (c.completed == 1 && c.code != 0)
           complain("command %u.%u: completed, but ended with %u", d, i, c.code.load());
-        const bool may_fail = (d == 1 && died && !book_.plan.hand_over) || faulty_;
+        const bool may_fail = (d == 1 && ((died && !book_.plan.hand_over) || left)) || faulty_;
         if (c.code != 0 && !may_fail)
           complain("command %u.%u: ended with %u though none need fail", d, i, c.code.load());
       }

@@ -36,8 +36,34 @@ inline std::uint32_t CountingRing::first_outstanding() const {
 /// After an abort nobody ends what was under way.
 template <>
 inline void ServerDevice<model::CountingAtomics>::abandon(FinishedList&) {}
+#elif VDSET_MUTANT == 7 || VDSET_MUTANT == 8 || VDSET_MUTANT == 9
+// By the policy, below.
 #else
-#error "VDSET_MUTANT is 1 to 4"
+#error "VDSET_MUTANT is none of these"
 #endif
 
 }  // namespace vdset::core
+
+namespace vdset::model {
+
+#if VDSET_MUTANT == 7
+/// Who hung up, and lives, is not told.
+template <>
+inline void CountingAtomics::store<Site::sweep_evict>(Word&, std::uint32_t) {}
+#elif VDSET_MUTANT == 8
+/// What the library thread does changes no bell; its wakes go astray in mutant_port.cpp.
+template <>
+inline std::uint32_t CountingAtomics::fetch_add<Site::bell_force>(Word& word, std::uint32_t value) {
+  if (gettid() != getpid()) return 0;
+  return core::RealAtomics::fetch_add<Site::bell_force>(word, value);
+}
+#elif VDSET_MUTANT == 9
+/// The row of one that has died stays its own.
+template <>
+inline void CountingAtomics::store<Site::participant_publish>(Word& word, std::uint32_t value) {
+  if (core::ParticipantWord::unpack(value).state == core::ParticipantState::free) return;
+  core::RealAtomics::store<Site::participant_publish>(word, value);
+}
+#endif
+
+}  // namespace vdset::model

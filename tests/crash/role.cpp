@@ -3,11 +3,14 @@
 // system calls are counted; ends by itself, or at the K-th.
 #include "tests/crash/role.hpp"
 #include <dirent.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
@@ -73,12 +76,26 @@ core::Site site_named(const char* name) {
   std::abort();
 }
 
+void log_line(std::uint32_t, const char* text, void*) {
+  std::fprintf(stderr, "%d %s\n", getpid(), text);
+}
+
+port::Call armed_call = port::Call::count;
+
 void arm_fault(char** words, std::uint32_t nth) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(port::Call::count); ++i)
-    if (std::strcmp(faults::name_of(static_cast<port::Call>(i)), words[0]) == 0)
-      return faults::arm(
-          {static_cast<port::Call>(i), std::atoi(words[1]), nth, std::atoi(words[2]) != 0});
+    if (std::strcmp(faults::name_of(static_cast<port::Call>(i)), words[0]) == 0) {
+      armed_call = static_cast<port::Call>(i);
+      return faults::arm({armed_call, std::atoi(words[1]), nth, std::atoi(words[2]) != 0});
+    }
   std::abort();
+}
+
+void be_an_old_kernel() {
+  faults::arm({port::Call::futex_waitv, ENOSYS, 1, true});
+  faults::arm({port::Call::peerpidfd, ENOPROTOOPT, 1, true});
+  faults::arm({port::Call::future_write_seal, EINVAL, 1, true});
+  faults::arm({port::Call::noexec_seal, EINVAL, 1, true});
 }
 
 }  // namespace
@@ -91,7 +108,7 @@ void Self::announce(Cell& cell) {
   [[maybe_unused]] const ssize_t done = write(progress_, "x", 1);
 }
 void Self::begin_work() {
-  log().at_work = atomics.count();
+  log().at_work = std::max<std::uint64_t>(atomics.count(), 1);
 }
 void Self::complain(const char* format, ...) {
   char text[sizeof RoleBook::complaint];
@@ -120,7 +137,12 @@ void Self::die_in(std::uint64_t accesses) {
   atomics.kill_at(atomics.count() + accesses);
 }
 bool Self::may_fail() const {
-  return faults::anything_failed();
+  return armed_call != port::Call::count && faults::failures(armed_call) > 0;
+}
+
+void wait_readable(int descriptor) {
+  pollfd at{descriptor, POLLIN, 0};
+  poll(&at, 1, -1);
 }
 
 void fill(void* data, std::size_t bytes, std::uint32_t seed) {
@@ -158,6 +180,9 @@ int run_role(int count, char** words) {
   if (own_end_is_a_stop) atomics.kill_with(SIGSTOP);
   if ((how == How::access || how == How::stop) && count >= 8)
     atomics.count_only(site_named(words[7]));
+  if (std::getenv("VDSET_TEST_LOG") != nullptr)
+    vdset_library_set_log(VDSET_LOG_DEBUG, log_line, nullptr);
+  if (book.plan.fallbacks) be_an_old_kernel();
   if (how == How::fault && count >= 10) arm_fault(words + 7, static_cast<std::uint32_t>(k));
   if (how == How::call || how == How::hold) {
     ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);

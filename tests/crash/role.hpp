@@ -44,6 +44,8 @@ void run_server(Self& self);
 void run_primary(Self& self);
 void run_secondary(Self& self);
 
+/// Sleeps until a pollable descriptor has something to say.
+void wait_readable(int descriptor);
 /// Contents that tell device, command and every position.
 void fill(void* data, std::size_t bytes, std::uint32_t seed);
 bool is_filled(const void* data, std::size_t bytes, std::uint32_t seed);
@@ -51,11 +53,12 @@ inline std::uint32_t seed_of(std::uint32_t device, std::uint32_t index, bool cli
   return device * 1000 + index + (client ? 500'000 : 0);
 }
 /// Even commands are Writes, odd ones Reads; the last of the second device are large.
-inline bool is_write(std::uint32_t index) {
-  return index % 2 == 0;
+inline bool is_write(const Plan& plan, std::uint32_t index) {
+  return index % 2 == 0 || plan.read_only;
 }
-inline bool is_large(std::uint32_t device, std::uint32_t index) {
-  return device == 1 && index >= commands_max - large_buffers;
+/// None where one who hung up goes on looking: it could not ask for the new class.
+inline bool is_large(const Plan& plan, std::uint32_t device, std::uint32_t index) {
+  return !plan.hangs_up && device == 1 && index >= commands_max - large_buffers;
 }
 
 }  // namespace vdset::crash

@@ -1,7 +1,10 @@
 // tests/crash/role_server.cpp: the server: an engine whose callbacks send the next command, all in
 // one thread beside the library's. A device that fails is cleared and goes on.
 #include <sched.h>
+#include <unistd.h>
+#include <cstring>
 #include <set>
+#include "abi/server.hpp"
 #include "tests/crash/role.hpp"
 
 namespace vdset::crash {
@@ -45,8 +48,10 @@ class Engine {
     for (Lane& lane : lanes_)
       go_on(lane);
     self_.enter(Phase::reap);
-    return vdset_server_run_completion_agent(server_);
+    return is_pulling() ? pull() : vdset_server_run_completion_agent(server_);
   }
+  /// It closes now, with commands under way, as the play says.
+  bool has_left() const { return left_; }
 
   /// Every command that was sent has ended, once.
   void check_books() {
@@ -78,7 +83,8 @@ class Engine {
   };
 
   static std::uint32_t bytes_of(const Order& order) {
-    return is_large(order.lane->number, order.index) ? large_bytes : small_bytes;
+    return is_large(order.engine->self_.plan(), order.lane->number, order.index) ? large_bytes
+                                                                                 : small_bytes;
   }
 
   /// An abort is for somebody who works.
@@ -89,11 +95,38 @@ class Engine {
       sched_yield();
   }
 
+  bool is_leaver() const { return self_.plan().closes && self_.plan().aborter == self_.who(); }
+  bool is_pulling() const { return self_.plan().pulled || self_.plan().descriptors || is_leaver(); }
+
+  /// The agent's pull form: until every device is closed, or it leaves.
+  std::int32_t pull() {
+    constexpr std::int64_t moment = 1'000'000;
+    int descriptor = -1;
+    while (!left_) {
+      self_.enter(Phase::reap);
+      vdset_command* command = nullptr;
+      const std::int64_t limit = self_.plan().descriptors ? 0
+                                 : is_leaver()            ? moment  // It has completions called.
+                                                          : VDSET_INFINITE;
+      std::int32_t code = vdset_server_next_completion(server_, limit, &command);
+      if (code == VDSET_OK) completed(command, command->context);
+      if (code == VDSET_E_CLOSE) return VDSET_OK;
+      if (code == VDSET_OK || (code == VDSET_E_TIMEOUT && !self_.plan().descriptors)) continue;
+      if (code != VDSET_E_TIMEOUT) return code;
+      if (descriptor < 0) code = vdset_server_get_descriptor(server_, &descriptor);
+      if (descriptor >= 0) code = vdset_server_arm(server_);
+      if (code != VDSET_OK) return code;
+      wait_readable(descriptor);
+    }
+    return VDSET_OK;
+  }
+
   /// Whatever there is to do on a device now.
   void go_on(Lane& lane) {
-    if (lane.number == 1 && lane.ended >= extend_after && !extended_) extend();
+    if (lane.number == 1 && lane.ended >= extend_after && !extended_ && !self_.plan().hangs_up)
+      extend();
     while (!over_ && !lane.failed && lane.next < commands_max && lane.under_way < window) {
-      if (is_large(lane.number, lane.next) && !extended_) break;
+      if (is_large(self_.plan(), lane.number, lane.next) && !extended_) break;
       send(lane, lane.next++);
     }
     if (!over_ && lane.failed && !lane.clearing) clear(lane);
@@ -122,8 +155,9 @@ class Engine {
       over_ = true;
       return;
     }
-    if (is_write(index)) fill(order.buffer, bytes_of(order), seed_of(lane.number, index, false));
-    order.command.code = is_write(index) ? VDSET_COMMAND_WRITE : VDSET_COMMAND_READ;
+    if (is_write(self_.plan(), index))
+      fill(order.buffer, bytes_of(order), seed_of(lane.number, index, false));
+    order.command.code = is_write(self_.plan(), index) ? VDSET_COMMAND_WRITE : VDSET_COMMAND_READ;
     order.command.size = static_cast<std::int32_t>(bytes_of(order));
     order.command.position = index;
     order.command.buffer = order.buffer;
@@ -141,12 +175,19 @@ class Engine {
   /// A failed send has called back before it returns.
   void post(Order& order) {
     order.command.struct_bytes = sizeof order.command;
-    order.command.completion = completed;
+    const bool is_pulled = is_pulling() && !is_leaver();
+    order.command.completion = is_pulled ? nullptr : completed;
     order.command.context = &order;
     ++order.lane->under_way;
     self_.enter(Phase::send);
     sending_ = true;
-    note(vdset_server_device_send_command(order.lane->device, &order.command), "send");
+    const std::int32_t code = vdset_server_device_send_command(order.lane->device, &order.command);
+    note(code, "send");
+    if (is_pulled && code != VDSET_OK) {  // Nobody hands it out.
+      order.command.completion_code =
+          code == VDSET_E_ABORT ? VDSET_ERROR_OPERATION_ABORTED : VDSET_ERROR_IO_DEVICE;
+      complete(order, order.command);
+    }
     sending_ = false;
     self_.enter(Phase::reap);
   }
@@ -168,8 +209,25 @@ class Engine {
         if (!seen.insert(buffer).second) self_.complain("one buffer is allocated twice");
     self_.book().available = static_cast<std::uint32_t>(seen.size()) + 1;
     for (void* buffer : seen)
+      std::memset(buffer, last_byte, small_bytes);
+    check_rows();
+    for (void* buffer : seen)
       if (vdset_server_free_buffer(server_, buffer, 1) != VDSET_OK)
         self_.complain("a buffer cannot be freed: %s", vdset_last_error());
+  }
+
+  /// No row of the participant table is a dead one's for long.
+  void check_rows() {
+    for (int tries = 0; tries < 1000; ++tries) {
+      bool any = false;
+      for (const core::ParticipantRow& row : server_->part.participants)
+        any |=
+            core::ParticipantWord::unpack(__atomic_load_n(&row.participant.value, __ATOMIC_ACQUIRE))
+                .state == core::ParticipantState::dead;
+      if (!any) return;
+      usleep(1000);
+    }
+    self_.complain("the row of a dead participant is not free again");
   }
 
   /// An abort ends the work; what may fail with IO-ERROR is told by the callback.
@@ -199,13 +257,14 @@ class Engine {
       lane.failed |= command.completion_code != VDSET_SUCCESS;
       ++lane.ended;
     }
+    if (is_leaver() && !over_ && ++seen_ >= abort_after) over_ = left_ = true;
     if (self_.plan().aborter == self_.who() && !over_ && ++seen_ >= abort_after) {
       self_.enter(Phase::abort);
       vdset_server_signal_abort(server_, 7, "enough");
       over_ = true;
       self_.enter(Phase::reap);
     }
-    if (!in_send) go_on(lane);
+    if (!in_send && !left_) go_on(lane);
   }
 
   void account(Order& order, const vdset_command& command) {
@@ -214,14 +273,20 @@ class Engine {
     book.bytes = static_cast<std::uint32_t>(command.bytes_transferred);
     if (book.callbacks.fetch_add(1) > 0)
       self_.complain("command %u of device %u ended twice", order.index, order.lane->number);
+    if (self_.plan().late_successor && command.completion_code != VDSET_SUCCESS &&
+        self_.book().rows_checked == 0) {
+      check_rows();
+      self_.announce(self_.book().rows_checked);
+    }
     const bool whole = command.completion_code == VDSET_SUCCESS;
     if (whole && command.bytes_transferred != command.size)
       self_.complain("command %u ended with %d bytes", order.index, command.bytes_transferred);
-    if (whole && !is_write(order.index) &&
+    if (whole && !is_write(self_.plan(), order.index) &&
         !is_filled(order.buffer, bytes_of(order), seed_of(order.lane->number, order.index, true)))
       self_.complain("command %u brought other bytes than were read", order.index);
     self_.enter(Phase::free);
-    if (vdset_server_free_buffer(server_, order.buffer, bytes_of(order)) != VDSET_OK)
+    // Close ends what is under way, and there is no more to be freed.
+    if (vdset_server_free_buffer(server_, order.buffer, bytes_of(order)) != VDSET_OK && !left_)
       self_.complain("the buffer of command %u cannot be freed: %s", order.index,
                      vdset_last_error());
     self_.enter(Phase::reap);
@@ -240,6 +305,7 @@ class Engine {
   std::uint32_t seen_ = 0;
   bool extended_ = false;
   bool over_ = false;
+  bool left_ = false;
   bool sending_ = false;
 };
 
@@ -268,6 +334,11 @@ void run_server(Self& self) {
     self.enter(Phase::close);
     const std::int32_t closed = vdset_server_close(server);
     engine.check_books();
+    if (engine.has_left()) {
+      if (closed != VDSET_E_PROTOCOL && !aborted)
+        self.complain("Close in the middle: %s", vdset_error_name(closed));
+      return self.end(End::left);
+    }
     if (!aborted && closed != VDSET_OK) self.complain("close: %s", vdset_last_error());
     if (aborted) return self.end_aborted(reason);
   }

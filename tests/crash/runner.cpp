@@ -56,14 +56,25 @@ std::vector<std::string> split(const std::string& text) {
 
 const std::vector<Play>& plays() {
   static const std::vector<Play> all = {
-      {"backup", {false, Who::count, false, false}},
-      {"handed over", {true, Who::count, false, false}},
-      {"succession", {false, Who::count, true, false}},
-      {"succession, handed over", {true, Who::count, true, false}},
-      {"abort by server", {false, Who::server, false, false}},
-      {"abort by primary", {false, Who::primary, false, false}},
-      {"abort by secondary", {false, Who::secondary, false, false}},
-      {"polled", {false, Who::count, false, true}},
+      {"backup", {}},
+      {"handed over", {.hand_over = true}},
+      {"succession", {.secondary_dies = true}},
+      {"succession, handed over", {.hand_over = true, .secondary_dies = true}},
+      {"abort by server", {.aborter = Who::server}},
+      {"abort by primary", {.aborter = Who::primary}},
+      {"abort by secondary", {.aborter = Who::secondary}},
+      {"polled", {.polling = true}},
+      {"pulled", {.secondary_dies = true, .pulled = true}},
+      {"descriptors", {.descriptors = true}},
+      {"descriptors, succession", {.secondary_dies = true, .descriptors = true}},
+      {"old kernel", {.fallbacks = true}},
+      {"old kernel, succession", {.secondary_dies = true, .fallbacks = true}},
+      {"read only", {.hand_over = true, .secondary_dies = true, .read_only = true}},
+      {"server closes", {.aborter = Who::server, .closes = true}},
+      {"primary closes", {.aborter = Who::primary, .closes = true}},
+      {"secondary closes", {.aborter = Who::secondary, .closes = true}},
+      {"secondary hangs up", {.aborter = Who::secondary, .hangs_up = true}},
+      {"late successor", {.secondary_dies = true, .late_successor = true}},
   };
   return all;
 }
@@ -85,6 +96,8 @@ Runner::Runner(std::string programs) : programs_(std::move(programs)) {
   book_ = static_cast<Book*>(memory);
   if (pipe2(progress_, O_NONBLOCK) != 0) throw std::runtime_error("no pipe");
   fcntl(progress_[0], F_SETFD, FD_CLOEXEC);
+  if (pipe2(pins_, O_NONBLOCK) != 0) throw std::runtime_error("no pipe");
+  fcntl(pins_[0], F_SETFD, FD_CLOEXEC);
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
@@ -96,7 +109,7 @@ Runner::~Runner() {
   clear_directory();
   rmdir(directory_.c_str());
   munmap(book_, sizeof(Book));
-  for (const int fd : {book_fd_, progress_[0], progress_[1], signals_})
+  for (const int fd : {book_fd_, progress_[0], progress_[1], pins_[0], pins_[1], signals_})
     close(fd);
 }
 
@@ -160,11 +173,14 @@ bool Runner::is_served() const {
 bool Runner::was_lost(Who who) const {
   const RoleBook& log = book_->roles[static_cast<std::uint32_t>(who)];
   const bool refused = log.end == static_cast<std::uint32_t>(End::refused);
-  return was_killed(who) || (at(who).ended && refused && spec_->how == How::fault);
+  const bool left = who == Who::secondary && log.end == static_cast<std::uint32_t>(End::left);
+  return was_killed(who) || left || (at(who).ended && refused && spec_->how == How::fault);
 }
 
 bool Runner::is_due_successor(Who dead, Who next) const {
-  return was_lost(dead) && !at(next).started && is_served();
+  const bool is_early =
+      book_->plan.late_successor && next == Who::successor && book_->rows_checked == 0;
+  return was_lost(dead) && !at(next).started && is_served() && !is_early;
 }
 
 void Runner::start_what_is_due() {
@@ -296,6 +312,15 @@ void Runner::check_after() {
   if (!names_in(directory_).empty()) complain("nodes are left by the next set");
 }
 
+/// Pages that a dead secondary had pinned are nobody's but the kernel's: what came into the buffers
+/// after its death is not in them.
+void Runner::check_pins() {
+  unsigned char page[small_bytes];
+  while (read(pins_[0], page, sizeof page) == static_cast<ssize_t>(sizeof page))
+    if (page[0] == last_byte && page[small_bytes - 1] == last_byte)
+      complain("a buffer still has the pages that a dead process had pinned");
+}
+
 void Runner::let_others_act(double seconds) {
   const double until = now() + seconds;
   while (!all_ended() && wait_for_news(until)) {
@@ -323,6 +348,7 @@ Outcome Runner::run(const Spec& spec) {
   held_ = 0;
   std::memset(static_cast<void*>(book_), 0, sizeof(Book));
   book_->plan = plays()[spec.play].plan;
+  book_->pin_fd = pins_[1];
   for (Process& process : processes_)
     process = {};
   const double begin = now();
@@ -344,6 +370,7 @@ Outcome Runner::run(const Spec& spec) {
   outcome_.accesses = log.accesses;
   outcome_.at_work = log.at_work;
   outcome_.reached = was_killed(spec.victim) || outcome_.reached || log.fault_came != 0;
+  outcome_.lived = at(spec.victim).ended && WIFEXITED(at(spec.victim).status) && log.end != 0;
   Ends ends{};
   for (std::uint32_t i = 0; i < who_count; ++i) {
     const Process& process = processes_[i];
@@ -357,6 +384,7 @@ Outcome Runner::run(const Spec& spec) {
   }
   const std::string books = judge(*book_, ends, spec.how == How::fault);
   if (!books.empty()) complain("%s", books.c_str());
+  check_pins();
   check_after();
   return outcome_;
 }

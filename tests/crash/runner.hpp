@@ -32,6 +32,7 @@ struct Spec {
 
 struct Outcome {
   bool reached = false;  // The victim was killed at its place; or the fault came.
+  bool lived = false;    // The victim came to an end of its own.
   std::uint32_t phase = 0;
   std::uint32_t site = 0;      // core::Site, or a system call's number.
   std::uint64_t accesses = 0;  // Of a victim that lived.
@@ -74,6 +75,7 @@ class Runner {
   void end_all();
   bool all_ended() const;
   void check_after();
+  void check_pins();
   void clear_directory() const;
   Process& at(Who who) { return processes_[static_cast<std::uint32_t>(who)]; }
   const Process& at(Who who) const { return processes_[static_cast<std::uint32_t>(who)]; }
@@ -84,6 +86,7 @@ class Runner {
   int book_fd_ = -1;
   Book* book_ = nullptr;
   int progress_[2] = {-1, -1};
+  int pins_[2] = {-1, -1};
   int signals_ = -1;
   const Spec* spec_ = nullptr;
   Process processes_[who_count];
