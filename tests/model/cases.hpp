@@ -16,6 +16,7 @@ struct Case {
 struct Mutant {
   const char* name;
   Report (*run)(const Plan& plan);
+  int deaths = 0;
 };
 
 struct Registry {

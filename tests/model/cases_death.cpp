@@ -242,14 +242,21 @@ void add_death_cases(Registry& registry) {
   cases.push_back({"death, one handed over",
                    {{1, 1, 1}},
                    explore<SuccessionCase<A, 1, 1, Ending::dies, true>>});
-  cases.push_back({"death, failed", large, explore<SuccessionCase<A, 2, 2, Ending::dies, false>>});
   cases.push_back(
-      {"death, handed over", large, explore<SuccessionCase<A, 2, 2, Ending::dies, true>>});
+      {"death, failed", {{1, 1, 1}}, explore<SuccessionCase<A, 2, 2, Ending::dies, false>>});
+  cases.push_back(
+      {"death, handed over", {{1, 1, 1}}, explore<SuccessionCase<A, 2, 2, Ending::dies, true>>});
   cases.push_back(
       {"death in IO-ERROR", large, explore<SuccessionCase<A, 2, 2, Ending::dies, true, 0>>});
   cases.push_back({"zombie", {{2, 1, 0}}, explore<ZombieCase<A>>});
 
   registry.mutants.push_back({"take though evicted", explore<ZombieCase<TakeThoughEvicted>>});
+  registry.mutants.push_back(
+      {"offered without a flag",
+       explore<SuccessionCase<OfferedWithoutFlag, 1, 1, Ending::dies, true>>,
+       1});
+  registry.mutants.push_back(
+      {"nothing is taken back", explore<ZombieCase<NothingIsTakenBack>>});
   registry.mutants.push_back(
       {"sweep as a store", explore<ZombieCase<BlindExchange<Site::sweep_cas>>>});
 }

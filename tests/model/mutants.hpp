@@ -141,4 +141,27 @@ struct ForceOnlyArmed : ExplorerAtomics {
   }
 };
 
+/// A fresh part C offers a command as if nobody had had it.
+struct OfferedWithoutFlag : ExplorerAtomics {
+  template <Site site>
+  static void store(Word& word, std::uint32_t value) {
+    if constexpr (site == Site::fields_write) {
+      const auto command = core::CommandWord::unpack(value);
+      if (command.state == core::CommandState::offered)
+        value = core::CommandWord{core::CommandState::idle, core::nobody, command.generation - 1}
+                    .pack();
+    }
+    ExplorerAtomics::store<site>(word, value);
+  }
+};
+
+/// Nothing is taken back from one that is gone.
+struct NothingIsTakenBack : ExplorerAtomics {
+  template <Site site>
+  static bool compare_exchange(Word& word, std::uint32_t& expected, std::uint32_t desired) {
+    if constexpr (site == Site::sweep_cas) return true;
+    return ExplorerAtomics::compare_exchange<site>(word, expected, desired);
+  }
+};
+
 }  // namespace vdset::model

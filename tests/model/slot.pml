@@ -123,7 +123,9 @@ inline complete(p, who, g) {
   if
   :: won ->
      c[p].result0 = MIX(who, g);
+#if MUTANT != 8
      c[p].result1 = MIX(who, g);
+#endif
      atomic {                                     /* complete_cas */
        if
 #if MUTANT == 1
@@ -135,7 +137,11 @@ inline complete(p, who, g) {
        fi
      };
      if
-     :: won -> ring(agent_bell)
+     :: won ->
+#if MUTANT == 8
+        c[p].result1 = MIX(who, g);
+#endif
+        ring(agent_bell)
      :: else
      fi
   :: else
@@ -160,10 +166,14 @@ proctype Consumer(byte p; byte head) {
           :: closed -> break
           :: else ->
              arm(device_bell);
+#if MUTANT == 9
+             sleep(device_bell)
+#else
              if
              :: sequence < head && !closed && !c[p].evicted -> sleep(device_bell)
              :: else
              fi
+#endif
           fi
        :: else ->
           atomic { state = c[p].state; lap = c[p].lap };        /* take_word */
@@ -283,15 +293,23 @@ proctype Agent() {
      if
      :: !outstanding && swept == 0 && posted < LAPS ->
         field0 = posted + 1;
+#if MUTANT != 7
         field1 = posted + 1;
+#endif
         atomic {
           posted++;
           outstanding = true;
           offered = false;
           sequence = posted;
           any = true;
+#if MUTANT != 7
           locked = false
         }
+#else
+        };
+        field1 = posted;
+        locked = false
+#endif
      :: else -> locked = false
      fi;
      if
@@ -316,7 +334,11 @@ inline sweep() {
   if
   :: won -> swept = posted; swept_well = true
   :: outstanding && c[part].lap == posted &&
+#if MUTANT == 12
+     false && (c[part].state == TAKEN || c[part].state == COMPLETING) ->
+#else
      (c[part].state == TAKEN || c[part].state == COMPLETING) ->
+#endif
      c[part].state = FAILED;
      if
      :: HANDOVER -> offered = true
@@ -325,11 +347,19 @@ inline sweep() {
   :: else -> c[part].state = FAILED; c[part].lap = posted
   fi;
   if
+#if MUTANT != 10
   :: outstanding && offered -> c[part + 1].state = OFFERED; c[part + 1].lap = posted
+#else
+  :: outstanding && offered -> c[part + 1].lap = posted - 1
+#endif
   :: outstanding && !offered -> c[part + 1].lap = posted - 1
   :: else -> c[part + 1].lap = posted
   fi;
+#if MUTANT == 11
+  first = posted + 1;
+#else
   first = (outstanding -> posted : posted + 1);
+#endif
   part++
 }
 

@@ -1,15 +1,18 @@
 // tests/model/test_model.cpp: every scenario within its bounds, every mutant, and every edge of
 // core/atomics.hpp weakened: a named scenario must fail then. docs/memory-model.md is the ledger.
 //
-// VDSET_TEST_DEEP=N   one more preemption and stale read, and random ones, N times half a million
-//                     executions each; depth first, these are bounded, not exhaustive
+// VDSET_TEST_DEEP=N   one more preemption, two stale reads: N times 2.4 million executions of each
+//                     scenario depth first (bounded, not exhaustive) and as many at random, in all
+//                     10^8; a quarter as many beyond these bounds
+// VDSET_TEST_BOUNDS=PSD  preemptions, stale ones and deaths, a digit each, instead of a scenario's
 // VDSET_TEST_SEED=S   first seed of the random executions
 // VDSET_TEST_CASE=T   only scenarios whose name contains T
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <doctest/doctest.h>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -20,6 +23,7 @@ namespace vdset::model {
 namespace {
 
 constexpr std::uint64_t executions_at_random = 20'000;
+constexpr std::uint64_t executions_in_deep = 2'400'000;  // Of each scenario, in each way.
 constexpr std::uint64_t executions_to_kill_max = 300'000;
 
 const Registry& registry() {
@@ -42,9 +46,13 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 /// The scenarios to run; all, unless the environment names some.
 std::vector<Case> chosen_cases() {
   const char* const part = std::getenv("VDSET_TEST_CASE");
+  const char* const given = std::getenv("VDSET_TEST_BOUNDS");
   std::vector<Case> chosen;
   for (const Case& scenario : registry().cases)
     if (part == nullptr || std::strstr(scenario.name, part) != nullptr) chosen.push_back(scenario);
+  if (given != nullptr && std::strlen(given) == 3)
+    for (Case& scenario : chosen)
+      scenario.bounds = {{given[0] - '0', given[1] - '0', given[2] - '0'}};
   return chosen;
 }
 
@@ -53,7 +61,10 @@ void print(const char* name, const Plan& plan, const Report& r) {
   std::printf("%-30s [%d %d %d] %10llu executions, %llu with a death, %s, %.1f s\n", name,
               b.preemptions, b.stale, b.deaths, static_cast<unsigned long long>(r.executions),
               static_cast<unsigned long long>(r.with_deaths),
-              plan.seed != 0 ? "random" : r.exhaustive ? "exhaustive" : "bounded", r.seconds);
+              plan.seed != 0 ? "random"
+              : r.exhaustive ? "exhaustive"
+                             : "bounded",
+              r.seconds);
   if (!r.failed) return;
   std::printf("%s", r.trace.c_str());
   if (plan.seed != 0)
@@ -98,19 +109,38 @@ TEST_CASE("every scenario holds in random executions beyond its bounds") {
 TEST_CASE("deep: every scenario with wider bounds") {
   const std::uint64_t deep = number_from("VDSET_TEST_DEEP", 0);
   if (deep == 0) return;
+  std::uint64_t executions = 0;
   for (const Case& scenario : chosen_cases()) {
     Bounds bounds = scenario.bounds.back();
-    bounds.preemptions += 1;
-    bounds.stale += scenario.stale_at_random > 1 ? 1 : 0;
+    for (const Bounds& each : scenario.bounds)
+      bounds = {std::max({bounds.preemptions, each.preemptions + 1, 2}),
+                std::max({bounds.stale, each.stale, 2}), each.deaths};
     const Bounds loose{6, scenario.stale_at_random, bounds.deaths};
     const std::uint64_t seed = number_from("VDSET_TEST_SEED", 1) + executions_at_random;
-    const Plan plans[] = {{bounds, {}, deep * 500'000, 0}, {loose, {}, deep * 500'000, seed}};
+    const std::uint64_t most = deep * executions_in_deep;
+    // Depth first sees one corner of a tree that is too large; at random, all corners a little.
+    // A death with one preemption and one stale read: all of it, also where that takes minutes.
+    if (bounds.deaths > 0) {
+      const Plan whole{{1, 1, 1}, {}, ~std::uint64_t{0}, 0};
+      const Report report = scenario.run(whole);
+      print(scenario.name, whole, report);
+      CHECK_MESSAGE(!report.failed, scenario.name << ": " << report.why);
+      CHECK(report.exhaustive);
+      executions += report.executions;
+    }
+    const Plan plans[] = {
+        {bounds, {}, most, 0}, {bounds, {}, most, seed}, {loose, {}, most / 4, seed}};
     for (const Plan& plan : plans) {
       const Report report = scenario.run(plan);
       print(scenario.name, plan, report);
+      std::fflush(stdout);
       CHECK_MESSAGE(!report.failed, scenario.name << ": " << report.why);
+      CHECK((report.exhaustive || report.executions == plan.executions_max));
+      executions += report.executions;
     }
   }
+  std::printf("deep: %llu executions beyond the bounds\n",
+              static_cast<unsigned long long>(executions));
 }
 
 /// Runs with growing bounds until an execution fails.
@@ -128,7 +158,7 @@ Report kill(Report (*run)(const Plan&), int deaths, std::optional<Weakening> wea
 
 TEST_CASE("every mutant is caught") {
   for (const Mutant& mutant : registry().mutants) {
-    const Report report = kill(mutant.run, 0, {});
+    const Report report = kill(mutant.run, mutant.deaths, {});
     std::printf("mutant %-30s %s after %llu executions: %s\n", mutant.name,
                 report.failed ? "killed" : "SURVIVED",
                 static_cast<unsigned long long>(report.executions), report.why.c_str());
