@@ -33,16 +33,18 @@ class ClientRing {
   ClientRing() = default;
   /// `head`: the first non-final position, from the server's grant. `me`: this process's
   /// participant index.
-  ClientRing(gsl::span<const SubmissionLine> submissions, gsl::span<CompletionLine> completions,
+  ClientRing(gsl::span<const SubmissionLine> submissions, const ClientLines& lines,
              ClientHeader& header, std::uint32_t me, std::uint32_t head)
       : submissions_(submissions),
-        completions_(completions),
+        completions_(lines.completions),
+        commands_(lines.commands),
         header_(&header),
         depth_(static_cast<std::uint32_t>(submissions.size())),
         me_(me),
         head_(head) {
     Expects(depth_ >= 1 && depth_ <= queue_depth_max && (depth_ & (depth_ - 1)) == 0);
-    Expects(completions.size() == submissions.size() && me < nobody);
+    Expects(completions_.size() == submissions.size());
+    Expects(commands_.size() == submissions.size() && me < nobody);
   }
 
   /// Makes take() answer need_pool while `pool_count` (in S) is above the number given to
@@ -56,7 +58,7 @@ class ClientRing {
     for (std::uint32_t tries = 0; tries < 2 * depth_; ++tries) {
       const RingPosition at = ring_position(head_, depth_);
       const SubmissionLine& line = submissions_[at.line];
-      Word& word = completions_[at.line].command;
+      Word& word = commands_[at.line].command;
       // Edge command_published: fields and buffer of the lap are visible.
       const std::uint32_t sequence =
           a.template load<Site::take_sequence>(line.sequence) & generation_mask;
@@ -99,8 +101,7 @@ class ClientRing {
         a.template load<Site::ready_sequence>(line.sequence) & generation_mask;
     if (generation_distance(sequence, at.lap) < 0) return false;
     if (sequence != at.lap) return true;
-    if (is_past(a.template load<Site::take_word>(completions_[at.line].command), at.lap))
-      return true;
+    if (is_past(a.template load<Site::take_word>(commands_[at.line].command), at.lap)) return true;
     return !held_back(a, line);
   }
 
@@ -108,14 +109,15 @@ class ClientRing {
   /// rings the agent's bell.
   [[nodiscard]] Completed complete(A& a, std::uint32_t line, std::uint32_t lap,
                                    std::uint32_t opcode, const Completion& result) {
-    CompletionLine& to = completions_[line];
-    std::uint32_t found = a.template load<Site::claim_word>(to.command);
+    Word& command = commands_[line].command;
+    std::uint32_t found = a.template load<Site::claim_word>(command);
     const auto word = CommandWord::unpack(found);
     if (word.generation != lap || word.state != CommandState::taken) return Completed::not_active;
     std::uint32_t mine = CommandWord{CommandState::completing, me_, lap}.pack();
     // Edge command_taken: see take_cas. Whoever loses here is told at once.
-    if (!a.template compare_exchange<Site::claim_cas>(to.command, found, mine))
+    if (!a.template compare_exchange<Site::claim_cas>(command, found, mine))
       return Completed::not_active;
+    CompletionLine& to = completions_[line];
     a.template store<Site::complete_results>(to.code, result.code);
     a.template store<Site::complete_results>(to.bytes, result.bytes);
     a.template store<Site::complete_results>(to.position_low,
@@ -128,13 +130,16 @@ class ClientRing {
       a.template store<Site::complete_gate>(header_->gate, gate_io_error);
     else if (opcode == opcode_opens_gate)
       a.template store<Site::complete_gate>(header_->gate, gate_open);
-    // Edge command_finished: results and buffer are visible with DONE. Edge sleep: before the
+    // Edge command_decided: a sweep that finds DONE finds the results. The linearization point of
+    // CompleteCommand; death before it: half results that nobody reads; after it: the sweep reads
+    // them.
+    if (!a.template compare_exchange<Site::complete_cas>(
+            command, mine, CommandWord{CommandState::done, me_, lap}.pack()))
+      return Completed::evicted;
+    // Edge command_finished: results and buffer are visible with the lap. Edge sleep: before the
     // agent's bell is looked at.
-    // The linearization point of CompleteCommand; death before it: half results that nobody reads.
-    return a.template compare_exchange<Site::complete_cas>(
-               to.command, mine, CommandWord{CommandState::done, me_, lap}.pack())
-               ? Completed::done
-               : Completed::evicted;
+    a.template store<Site::complete_finished>(to.finished, lap);
+    return Completed::done;
   }
 
  private:
@@ -167,6 +172,7 @@ class ClientRing {
 
   gsl::span<const SubmissionLine> submissions_;
   gsl::span<CompletionLine> completions_;
+  gsl::span<CommandLine> commands_;
   ClientHeader* header_ = nullptr;
   const Word* pool_count_ = nullptr;
   std::uint32_t pools_known_ = 0;

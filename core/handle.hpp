@@ -27,14 +27,12 @@ class HandleCodec {
   constexpr bool has_salt(std::uint32_t handle) const {
     return handle >> (32 - salt_bits) == salt_;
   }
-  constexpr std::uint32_t slot(std::uint32_t handle) const {
-    return handle & index_mask_;
-  }
+  constexpr std::uint32_t slot(std::uint32_t handle) const { return handle & index_mask_; }
   /// Whether the handle carries exactly this slot generation (unused bits must be 0). Its salt is
   /// judged by has_salt.
   constexpr bool has_generation(std::uint32_t handle, std::uint32_t generation) const {
-    return (handle & (salt_unit - 1) & ~index_mask_) ==
-           (generation & generation_mask_) << index_bits_;
+    return (handle & (salt_unit - 1) & ~index_mask_) == (generation & generation_mask_)
+                                                            << index_bits_;
   }
   constexpr std::uint32_t index_bits() const { return index_bits_; }
 

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <gsl/span>
 #include <type_traits>
 #include "core/atomics.hpp"
 #include "core/config.hpp"
@@ -13,7 +14,7 @@ namespace vdset::core {
 
 inline constexpr std::uint32_t magic_0 = 0x65736476u;  // "vdse" on a little-endian machine.
 inline constexpr std::uint32_t magic_1 = 0x53000074u;  // "t", 0, 0, "S".
-inline constexpr std::uint32_t layout_version = 0x00010000u;
+inline constexpr std::uint32_t layout_version = 0x00020000u;
 inline constexpr std::uint32_t byte_order_mark = 0x01020304u;
 
 inline constexpr std::uint32_t option_lease = 1u;
@@ -123,9 +124,9 @@ struct SubmissionLine {
 static_assert(sizeof(SubmissionLine) == line_bytes &&
               offsetof(SubmissionLine, position_high) == 20);
 
-/// Client to server: who has the command, and what came of it.
+/// Client to server: what came of a command. The line that the server looks at while it waits.
 struct CompletionLine {
-  Word command;        // +0
+  Word finished;       // +0: the lap of the last command that is final
   Word code;           // +4
   Word bytes;          // +8
   Word position_low;   // +12
@@ -134,6 +135,19 @@ struct CompletionLine {
 };
 static_assert(sizeof(CompletionLine) == line_bytes &&
               offsetof(CompletionLine, position_high) == 16);
+
+/// Who has the command. The server touches it only to take a command back.
+struct CommandLine {
+  Word command;  // +0
+  Word reserved[15];
+};
+static_assert(sizeof(CommandLine) == line_bytes);
+
+/// The lines of a part C, two for each place of the ring.
+struct ClientLines {
+  gsl::span<CompletionLine> completions;
+  gsl::span<CommandLine> commands;
+};
 
 struct AliveWord {
   Word alive;  // +0: thread id | FUTEX_WAITERS, set to FUTEX_OWNER_DIED by the kernel.

@@ -28,7 +28,8 @@ struct Geometry {
   }
   constexpr std::uint32_t s_bytes() const { return alive_offset() + alive_bytes; }
   constexpr std::uint32_t c_bytes() const {
-    return static_cast<std::uint32_t>(align_up(line_bytes + queue_depth * line_bytes, page_bytes));
+    return static_cast<std::uint32_t>(
+        align_up(line_bytes + 2 * queue_depth * line_bytes, page_bytes));
   }
   constexpr std::uint32_t w_bytes() const {
     return static_cast<std::uint32_t>(align_up(wake_bytes, page_bytes));
@@ -96,12 +97,14 @@ inline ServerPartView server_part_view(gsl::span<const std::byte> s, const Geome
 /// Part C: the gate, then the completion lines.
 struct ClientPart {
   ClientHeader* header;
-  gsl::span<CompletionLine> lines;
+  ClientLines lines;
 };
 inline ClientPart client_part(gsl::span<std::byte> c, const Geometry& g) {
   Expects(c.size() == g.c_bytes());
+  std::byte* const first = c.data() + line_bytes;
   return {reinterpret_cast<ClientHeader*>(c.data()),
-          {reinterpret_cast<CompletionLine*>(c.data() + line_bytes), g.queue_depth}};
+          {{reinterpret_cast<CompletionLine*>(first), g.queue_depth},
+           {reinterpret_cast<CommandLine*>(first + g.queue_depth * line_bytes), g.queue_depth}}};
 }
 
 /// Writes the constant header of a zero-filled S. The part is published by being passed to

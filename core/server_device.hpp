@@ -93,7 +93,7 @@ class ServerDevice {
   /// offered to the next opener (never while in IO-ERROR: only ClearError could be taken, which
   /// waits for all others).
   /// Continues on the fresh part C, whose gate says what the shadow says.
-  void sweep(A& a, bool hand_over, gsl::span<CompletionLine> fresh, ClientHeader& fresh_header,
+  void sweep(A& a, bool hand_over, const ClientLines& fresh, ClientHeader& fresh_header,
              FinishedList& out) {
     poll(a, out);
     a.template store<Site::sweep_evict>(header_->evicted, 1);
@@ -102,8 +102,8 @@ class ServerDevice {
       const std::uint32_t line = (ring_.tail() + i) & (ring_.depth() - 1);
       if (!ring_.is_outstanding(line)) continue;
       switch (ring_.sweep(a, line, hand_over && phase_ == DevicePhase::active)) {
-        case Swept::finished:  // Since poll: it left, and lives.
-          failed |= collect(a, line, out);
+        case Swept::finished:  // Since poll it was decided; it may not have come to say so.
+          failed |= conclude(ring_.opcode(line), line, ring_.take_results(a, line), out);
           break;
         case Swept::failed:
           out.add(cookies_[line], {code_operation_aborted, 0, 0});
@@ -167,7 +167,12 @@ class ServerDevice {
     Completion result{};
     const Reaped reaped = ring_.reap(a, line, result);
     if (reaped == Reaped::corrupt) out.poison(line);
-    if (reaped != Reaped::done) return false;
+    return reaped == Reaped::done && conclude(opcode, line, result, out);
+  }
+
+  /// A command is final. True: it ended with an error.
+  bool conclude(std::uint32_t opcode, std::uint32_t line, const Completion& result,
+                FinishedList& out) {
     out.add(cookies_[line], result);
     if (result.code != code_success) return true;
     if (opcode == opcode_opens_gate && phase_ == DevicePhase::io_error)

@@ -22,12 +22,13 @@ template <class A>
 class ServerRing {
  public:
   ServerRing() = default;
-  ServerRing(gsl::span<SubmissionLine> submissions, gsl::span<CompletionLine> completions)
+  ServerRing(gsl::span<SubmissionLine> submissions, const ClientLines& lines)
       : submissions_(submissions),
-        completions_(completions),
+        completions_(lines.completions),
+        commands_(lines.commands),
         depth_(static_cast<std::uint32_t>(submissions.size())) {
     Expects(depth_ >= 1 && depth_ <= queue_depth_max && (depth_ & (depth_ - 1)) == 0);
-    Expects(completions.size() == submissions.size());
+    Expects(completions_.size() == submissions.size() && commands_.size() == submissions.size());
   }
 
   std::uint32_t depth() const { return depth_; }
@@ -78,27 +79,31 @@ class ServerRing {
     return at.line;
   }
 
-  /// Looks whether an outstanding command is final; if so forgets it and fills `out`. A callback
-  /// belongs to each
-  /// done or failed, once (invariant I4): the bit in the private mask is cleared here and nowhere
-  /// else but forget().
+  /// Looks whether an outstanding command is final; if so forgets it and fills `out`: a callback is
+  /// due.
   [[nodiscard]] Reaped reap(A& a, std::uint32_t line, Completion& out) {
     Expects(is_outstanding(line));
+    // Edge command_finished: results and buffer contents are visible with the lap.
+    const std::uint32_t finished = a.template load<Site::reap_word>(completions_[line].finished);
+    if (finished == shadow_[line].lap) {
+      out = take_results(a, line);
+      return Reaped::done;
+    }
+    return is_before(finished, shadow_[line]) ? Reaped::pending : Reaped::corrupt;
+  }
+
+  /// The results of a command that is final, of which it is forgotten. Once (invariant I4): its bit
+  /// in the private mask is cleared here and nowhere else but in forget().
+  [[nodiscard]] Completion take_results(A& a, std::uint32_t line) {
     const CompletionLine& from = completions_[line];
-    // Edge command_finished: results and buffer contents are visible with DONE.
-    const auto word = CommandWord::unpack(a.template load<Site::reap_word>(from.command));
-    if (word.generation != shadow_[line].lap || word.state != CommandState::done)
-      return is_possible(word, shadow_[line]) ? Reaped::pending : Reaped::corrupt;
-    out.code = a.template load<Site::reap_results>(from.code);
+    const std::uint32_t code = a.template load<Site::reap_results>(from.code);
     const std::uint32_t bytes = a.template load<Site::reap_results>(from.bytes);
     const std::uint32_t low = a.template load<Site::reap_results>(from.position_low);
     const std::uint32_t high = a.template load<Site::reap_results>(from.position_high);
     const Shadow& asked = shadow_[line];
     const std::uint32_t limit = moves_data(asked.opcode) ? asked.size : 0;
-    out.bytes = bytes <= limit ? bytes : limit;
-    out.position = static_cast<std::uint64_t>(high) << 32 | low;
     forget(line);
-    return Reaped::done;
+    return {code, bytes <= limit ? bytes : limit, static_cast<std::uint64_t>(high) << 32 | low};
   }
 
   /// Calls visit(line) for each outstanding command, oldest first, until one answers false;
@@ -109,16 +114,14 @@ class ServerRing {
     if (visit_lines(oldest, depth_, visit)) visit_lines(0, oldest, visit);
   }
 
-  /// The agent's re-check before it sleeps: whether any outstanding command is final, or its word
-  /// cannot be. Bounded by the depth.
+  /// The agent's re-check before it sleeps: whether any outstanding command is final, or its line
+  /// says what cannot be. Bounded by the depth.
   [[nodiscard]] bool any_final(A& a) const {
     bool found = false;
     for_each_outstanding([&](std::uint32_t line) {
-      // Edge sleep: after arm_bell; pairs with complete_cas.
-      const auto word =
-          CommandWord::unpack(a.template load<Site::ready_word>(completions_[line].command));
-      found = (word.generation == shadow_[line].lap && word.state == CommandState::done) ||
-              !is_possible(word, shadow_[line]);
+      // Edge sleep: after arm_bell; pairs with complete_finished.
+      const std::uint32_t finished = a.template load<Site::ready_word>(completions_[line].finished);
+      found = !is_before(finished, shadow_[line]);
       return !found;
     });
     return found;
@@ -129,15 +132,17 @@ class ServerRing {
   [[nodiscard]] Recalled recall(A& a, std::uint32_t line) {
     Expects(is_outstanding(line));
     const std::uint32_t lap = shadow_[line].lap;
-    std::uint32_t found = a.template load<Site::recall_word>(completions_[line].command);
+    std::uint32_t found = a.template load<Site::recall_word>(commands_[line].command);
     for (std::uint32_t tries = 0; tries < cas_tries_max; ++tries) {
       const auto word = CommandWord::unpack(found);
       const bool offered = word.generation == lap && word.state == CommandState::offered;
       if (word.generation == lap && !offered) return Recalled::delivered;
       if (!offered && generation_distance(lap, word.generation) != 1) return Recalled::corrupt;
       const CommandWord failed{CommandState::failed, server_index, lap};
-      if (a.template compare_exchange<Site::recall_cas>(completions_[line].command, found,
+      if (a.template compare_exchange<Site::recall_cas>(commands_[line].command, found,
                                                         failed.pack())) {
+        // No client completes this lap: the line is the server's own until the next one.
+        a.template store<Site::recall_finished>(completions_[line].finished, lap);
         forget(line);
         return Recalled::recalled;
       }
@@ -149,7 +154,7 @@ class ServerRing {
   /// Whether a consumer has fetched this outstanding command and not finished it.
   [[nodiscard]] bool is_held(A& a, std::uint32_t line) const {
     const auto word =
-        CommandWord::unpack(a.template load<Site::sweep_word>(completions_[line].command));
+        CommandWord::unpack(a.template load<Site::sweep_word>(commands_[line].command));
     return word.generation == shadow_[line].lap &&
            (word.state == CommandState::taken || word.state == CommandState::completing);
   }
@@ -162,8 +167,9 @@ class ServerRing {
   [[nodiscard]] Swept sweep(A& a, std::uint32_t line, bool hand_over) {
     Expects(is_outstanding(line));
     Shadow& asked = shadow_[line];
-    std::uint32_t found = a.template load<Site::sweep_word>(completions_[line].command);
     for (std::uint32_t tries = 0; tries < cas_tries_max; ++tries) {
+      // Edge command_decided: the results are visible with DONE.
+      std::uint32_t found = a.template load<Site::sweep_word>(commands_[line].command);
       const auto word = CommandWord::unpack(found);
       const bool posted = generation_distance(asked.lap, word.generation) == 1;
       if (!posted && word.generation != asked.lap) return Swept::corrupt;
@@ -175,7 +181,7 @@ class ServerRing {
           posted || word.state == CommandState::failed || word.state == CommandState::offered;
       if (!held && !queued) return Swept::corrupt;
       const CommandWord taken_back{CommandState::failed, server_index, asked.lap};
-      if (!a.template compare_exchange<Site::sweep_cas>(completions_[line].command, found,
+      if (!a.template compare_exchange<Site::sweep_cas>(commands_[line].command, found,
                                                         taken_back.pack()))
         continue;
       if (queued) return Swept::queued;
@@ -189,17 +195,21 @@ class ServerRing {
   /// Moves to a fresh part C, written from the shadow: nothing that the last consumer (or whom it
   /// lent its mapping) stores from here on can reach a later one. Call after sweep, before the next
   /// grant.
-  void adopt(A& a, gsl::span<CompletionLine> fresh) {
-    Expects(fresh.size() == completions_.size());
+  void adopt(A& a, const ClientLines& fresh) {
+    Expects(fresh.completions.size() == completions_.size());
+    Expects(fresh.commands.size() == commands_.size());
     for (std::uint32_t line = 0; line < depth_; ++line) {
       const Shadow& asked = shadow_[line];
       CommandWord word{CommandState::idle, nobody, asked.lap};
       if (is_outstanding(line))
         word = asked.offered ? CommandWord{CommandState::offered, server_index, asked.lap}
                              : CommandWord{CommandState::idle, nobody, asked.lap - 1};
-      a.template store<Site::fields_write>(fresh[line].command, word.pack());
+      const std::uint32_t finished = is_outstanding(line) ? before(asked.lap) : asked.lap;
+      a.template store<Site::fields_write>(fresh.commands[line].command, word.pack());
+      a.template store<Site::fields_write>(fresh.completions[line].finished, finished);
     }
-    completions_ = fresh;
+    completions_ = fresh.completions;
+    commands_ = fresh.commands;
   }
 
   /// Drops a command from the shadow without looking at shared memory: after an abort, when nothing
@@ -237,22 +247,15 @@ class ServerRing {
     bool offered;  // A consumer that is gone had it; the next one is told.
   };
 
-  /// Whether an honest consumer can leave this word in a line that is outstanding.
-  static bool is_possible(const CommandWord& word, const Shadow& asked) {
-    const bool before = generation_distance(asked.lap, word.generation) == 1;
-    switch (word.state) {
-      case CommandState::idle:
-      case CommandState::failed: return before;
-      case CommandState::done: return before || word.generation == asked.lap;
-      case CommandState::taken:
-      case CommandState::completing: return word.generation == asked.lap;
-      case CommandState::offered: return word.generation == asked.lap && asked.offered;
-    }
-    return false;
+  static std::uint32_t before(std::uint32_t lap) { return (lap - 1) & generation_mask; }
+  /// Whether the line says that its last command but this one was the last to end.
+  static bool is_before(std::uint32_t finished, const Shadow& asked) {
+    return finished == before(asked.lap);
   }
 
   gsl::span<SubmissionLine> submissions_;
   gsl::span<CompletionLine> completions_;
+  gsl::span<CommandLine> commands_;
   std::uint32_t depth_ = 0;
   std::uint32_t tail_ = 0;
   std::uint32_t outstanding_count_ = 0;

@@ -4,6 +4,7 @@
 #include <memory>
 #include "core/server_device.hpp"
 #include "fuzz/meddler.hpp"
+#include "tests/support/lines.hpp"
 
 namespace vdset::fuzz {
 
@@ -12,7 +13,7 @@ inline constexpr std::uint32_t sent_max = 256;
 
 struct ClientMemory {
   core::ClientHeader header{};
-  core::CompletionLine lines[depth]{};
+  support::Lines<depth> lines;
 };
 
 struct DeviceRig {

@@ -44,7 +44,7 @@ void scribble(ClientMemory& part, Input& in) {
 /// more.
 ClientMemory settled(const ClientMemory& part) {
   ClientMemory out = part;
-  for (core::CompletionLine& line : out.lines) {
+  for (core::CommandLine& line : out.lines.commands) {
     const auto word = core::CommandWord::unpack(line.command.value);
     if (word.state == core::CommandState::failed)
       line.command.value =

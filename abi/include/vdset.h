@@ -45,7 +45,7 @@ extern "C" {
 #define VDSET_VERSION_MINOR 2
 #define VDSET_VERSION_PATCH 0
 /* Layout of the shared region: processes whose major halves differ refuse each other. */
-#define VDSET_LAYOUT_VERSION 0x00010000u
+#define VDSET_LAYOUT_VERSION 0x00020000u
 
 /* Version of the library that is running: major << 16 | minor << 8 | patch. Never fails, never blocks. */
 VDSET_API uint32_t vdset_version(void);

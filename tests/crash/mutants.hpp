@@ -18,13 +18,15 @@ inline Swept CountingRing::sweep(model::CountingAtomics&, std::uint32_t, bool) {
 #elif VDSET_MUTANT == 2
 /// The next consumer is not told that a command had been fetched.
 template <>
-inline void CountingRing::adopt(model::CountingAtomics& a, gsl::span<CompletionLine> fresh) {
+inline void CountingRing::adopt(model::CountingAtomics& a, const ClientLines& fresh) {
   for (std::uint32_t line = 0; line < depth_; ++line) {
-    const std::uint32_t lap = shadow_[line].lap - (is_outstanding(line) ? 1 : 0);
+    const std::uint32_t lap = is_outstanding(line) ? before(shadow_[line].lap) : shadow_[line].lap;
     const CommandWord word{CommandState::idle, nobody, lap};
-    a.template store<Site::fields_write>(fresh[line].command, word.pack());
+    a.template store<Site::fields_write>(fresh.commands[line].command, word.pack());
+    a.template store<Site::fields_write>(fresh.completions[line].finished, lap);
   }
-  completions_ = fresh;
+  completions_ = fresh.completions;
+  commands_ = fresh.commands;
 }
 #elif VDSET_MUTANT == 3
 /// The next consumer starts behind what is queued.

@@ -18,6 +18,7 @@
 #include "core/client_ring.hpp"
 #include "core/doorbell.hpp"
 #include "core/server_device.hpp"
+#include "tests/support/lines.hpp"
 
 using namespace vdset::core;
 
@@ -44,7 +45,7 @@ using Atomics = RealAtomics;
 
 struct Part {
   ClientHeader header{};
-  CompletionLine lines[depth]{};
+  support::Lines<depth> lines;
 };
 
 struct Shared {

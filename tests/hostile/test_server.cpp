@@ -145,7 +145,7 @@ TEST_CASE("a header of another set, size, order or place is refused") {
   const std::function<void(Server&)> lies[] = {
       [](Server& s) { s.store(s.header().magic[0], 1); },
       [](Server& s) { s.store(s.header().byte_order, 0x04030201); },
-      [](Server& s) { s.store(s.header().layout_version, 0x00020000); },
+      [](Server& s) { s.store(s.header().layout_version, 0x00030000); },
       [](Server& s) { s.store(s.header().device_count, 2); },
       [](Server& s) { s.store(s.header().device_count, ~0u); },
       [](Server& s) { s.store(s.header().queue_depth, 128); },

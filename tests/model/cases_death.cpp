@@ -59,7 +59,7 @@ class SuccessionCase {
   void install_second(A& a) {
     Explorer::current().join(first_);
     server_.clear_finished();
-    server_.device.sweep(a, hand_over, server_.memory.completions(1),
+    server_.device.sweep(a, hand_over, server_.memory.client_lines(1),
                          server_.memory.client[1].header, server_.finished);
     installed_ = true;
     server_.settle(a);
@@ -176,7 +176,7 @@ class ZombieCase {
     A a;
     server_.send_more(a);
     server_.clear_finished();
-    server_.device.sweep(a, false, server_.memory.completions(1),
+    server_.device.sweep(a, false, server_.memory.client_lines(1),
                          server_.memory.client[1].header, server_.finished);
     server_.settle(a);
     grant_.send(server_.device.ring().first_outstanding());

@@ -18,7 +18,7 @@ class RingCase {
  public:
   void start() {
     memory_.name_words();
-    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.completions());
+    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.client_lines());
     Explorer::current().spawn("server", Fate::immortal, [this] { server(); });
     Explorer::current().spawn("consumer", Fate::immortal, [this] { consumer(); });
   }
@@ -60,7 +60,7 @@ class RingCase {
 
   void consumer() {
     A a;
-    core::ClientRing<A> mine(memory_.submissions(), memory_.completions(),
+    core::ClientRing<A> mine(memory_.submissions(), memory_.client_lines(),
                              memory_.client[0].header, consumer_index, 0);
     for (uint32_t n = 0; n < total; ++n) {
       core::Taken taken{};
@@ -93,8 +93,8 @@ class RivalCase {
 
   void start() {
     memory_.name_words();
-    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.completions());
-    client_ring_ = core::ClientRing<A>(memory_.submissions(), memory_.completions(),
+    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.client_lines());
+    client_ring_ = core::ClientRing<A>(memory_.submissions(), memory_.client_lines(),
                                        memory_.client[0].header, consumer_index, 0);
     Explorer::current().spawn("server", Fate::immortal, [this] { server(); });
     Explorer::current().spawn("consumer", Fate::immortal, [this] { consumer(); });
@@ -133,7 +133,7 @@ class RivalCase {
     A a;
     for (uint32_t i = 0; i < total; ++i) {
       const uint32_t found =
-          a.template load<Site::claim_word>(memory_.client[0].lines[0].command);
+          a.template load<Site::claim_word>(memory_.client[0].lines.commands[0].command);
       const auto word = core::CommandWord::unpack(found);
       if (word.state == core::CommandState::taken) complete(a, word.generation, rival_index);
     }
@@ -168,8 +168,8 @@ class GateRivalCase {
 
   void start() {
     memory_.name_words();
-    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.completions());
-    client_ring_ = core::ClientRing<A>(memory_.submissions(), memory_.completions(),
+    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.client_lines());
+    client_ring_ = core::ClientRing<A>(memory_.submissions(), memory_.client_lines(),
                                        memory_.client[0].header, consumer_index, 0);
     Explorer::current().spawn("server", Fate::immortal, [this] { server(); });
     Explorer::current().spawn("taker", Fate::immortal, [this] { taker(); });
@@ -214,7 +214,7 @@ class GateRivalCase {
 
   void rival() {
     A a;
-    const Word& word = memory_.client[0].lines[0].command;
+    const Word& word = memory_.client[0].lines.commands[0].command;
     const uint32_t due = core::CommandWord{core::CommandState::taken, consumer_index, 2}.pack();
     Explorer::current().block_until([&] { return Explorer::current().newest(word) == due; });
     const auto completed = client_ring_.complete(a, 0, 2, core::opcode_write, {21, 0, 0});

@@ -189,7 +189,7 @@ class NewPoolCase {
  private:
   void server() {
     A a;
-    core::ServerRing<A> mine(memory_.submissions(), memory_.completions());
+    core::ServerRing<A> mine(memory_.submissions(), memory_.client_lines());
     core::SetWords<A> words(header_);
     mine.post(a, command_of(0));
     ring(a, memory_.device_bell());
@@ -200,7 +200,7 @@ class NewPoolCase {
 
   void consumer() {
     A a;
-    core::ClientRing<A> mine(memory_.submissions(), memory_.completions(),
+    core::ClientRing<A> mine(memory_.submissions(), memory_.client_lines(),
                              memory_.client[0].header, consumer_index, 0);
     mine.watch_pools(header_.pool_count);
     uint32_t known = 0;
@@ -244,7 +244,7 @@ class ClosedCase {
 
   void server() {
     A a;
-    core::ServerRing<A> mine(memory_.submissions(), memory_.completions());
+    core::ServerRing<A> mine(memory_.submissions(), memory_.client_lines());
     for (uint32_t n = 0; n < total; ++n) {
       mine.post(a, command_of(n));
       ring(a, memory_.device_bell());
@@ -254,7 +254,7 @@ class ClosedCase {
 
   void consumer() {
     A a;
-    core::ClientRing<A> mine(memory_.submissions(), memory_.completions(),
+    core::ClientRing<A> mine(memory_.submissions(), memory_.client_lines(),
                              memory_.client[0].header, consumer_index, 0);
     core::Taken taken{};
     while (get_command_or_end(a, mine, memory_.row, memory_.device_bell(), taken) ==

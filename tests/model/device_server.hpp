@@ -25,12 +25,12 @@ class DeviceServer {
   DeviceServer() {
     memory.name_words();
     device = core::ServerDevice<A>(
-        core::ServerRing<A>(memory.submissions(), memory.completions()), memory.client[0].header);
+        core::ServerRing<A>(memory.submissions(), memory.client_lines()), memory.client[0].header);
     for (uint32_t n = 0; n <= total; ++n) books[n].number = n;
   }
 
   core::ClientRing<A> client_ring(uint32_t part, uint32_t participant, uint32_t head) {
-    return {memory.submissions(), memory.completions(part), memory.client[part].header,
+    return {memory.submissions(), memory.client_lines(part), memory.client[part].header,
             participant, head};
   }
 

@@ -44,8 +44,8 @@ struct SwappedAtomics : ExplorerAtomics {
     return done;
   }
 };
-using GateAfterDone = SwappedAtomics<Site::complete_gate, Site::complete_cas, 1>;
-using ResultsAfterDone = SwappedAtomics<Site::complete_results, Site::complete_cas, 4>;
+using GateAfterDone = SwappedAtomics<Site::complete_gate, Site::complete_finished, 1>;
+using ResultsAfterDone = SwappedAtomics<Site::complete_results, Site::complete_finished, 4>;
 using FieldsAfterSequence = SwappedAtomics<Site::post_fields, Site::post_sequence, 5>;
 using ConfigurationAfterState = SwappedAtomics<Site::fields_write, Site::state_publish, 12>;
 

@@ -6,6 +6,7 @@
 #include "core/server_device.hpp"
 #include "core/set_state.hpp"
 #include "tests/model/explorer.hpp"
+#include "tests/support/lines.hpp"
 
 namespace vdset::model {
 
@@ -21,7 +22,7 @@ inline void require(bool condition, const char* what) {
 template <uint32_t depth>
 struct ClientMemory {
   core::ClientHeader header{};
-  core::CompletionLine lines[depth]{};
+  support::Lines<depth> lines;
 };
 
 /// One device: its share of S and W, and a part C for each consumer it may have in turn.
@@ -35,9 +36,7 @@ struct DeviceMemory {
   Word& device_bell() { return wake.devices[0].event; }
   Word& agent_bell() { return wake.agent.event; }
   gsl::span<core::SubmissionLine> submissions() { return {lines, depth}; }
-  gsl::span<core::CompletionLine> completions(uint32_t part = 0) {
-    return {client[part].lines, depth};
-  }
+  core::ClientLines client_lines(uint32_t part = 0) { return client[part].lines; }
 
   void name_words() {
     Explorer& explorer = Explorer::current();
@@ -61,13 +60,15 @@ struct DeviceMemory {
 
  private:
   void name_completion(uint32_t part, uint32_t i) {
-    static constexpr const char* labels[2][5] = {
-        {"command", "code", "bytes", "result low", "result high"},
-        {"2nd command", "2nd code", "2nd bytes", "2nd result low", "2nd result high"}};
+    static constexpr const char* labels[2][6] = {
+        {"command", "code", "bytes", "result low", "result high", "finished"},
+        {"2nd command", "2nd code", "2nd bytes", "2nd result low", "2nd result high",
+         "2nd finished"}};
     const char* const* const label = labels[part == 0 ? 0 : 1];
     Explorer& explorer = Explorer::current();
-    const core::CompletionLine& line = client[part].lines[i];
-    explorer.name(line.command, label[0], static_cast<int>(i));
+    const core::CompletionLine& line = client[part].lines.completions[i];
+    explorer.name(client[part].lines.commands[i].command, label[0], static_cast<int>(i));
+    explorer.name(line.finished, label[5], static_cast<int>(i));
     explorer.name(line.code, label[1], static_cast<int>(i));
     explorer.name(line.bytes, label[2], static_cast<int>(i));
     explorer.name(line.position_low, label[3], static_cast<int>(i));

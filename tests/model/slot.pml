@@ -44,6 +44,7 @@ typedef Part {
   mtype state = IDLE;
   byte lap;
   bool evicted;
+  byte ended;            /* The lap of the last command that is final. */
   byte result0, result1
 };
 Part c[PARTS];
@@ -138,6 +139,7 @@ inline complete(p, who, g) {
      };
      if
      :: won ->
+        c[p].ended = g;                           /* complete_finished */
 #if MUTANT == 8
         c[p].result1 = MIX(who, g);
 #endif
@@ -263,7 +265,10 @@ inline call_back(g, good) {
 
 /* Under the lock, and in one step: what it reads of a DONE nobody writes. */
 inline reap() {
-  won = outstanding && c[part].state == DONE && c[part].lap == posted;
+  won = outstanding && c[part].ended == posted;
+  take_results()
+}
+inline take_results() {
   if
   :: won ->
      assert(c[part].result0 == c[part].result1 && c[part].result0 % 16 == posted);
@@ -317,7 +322,7 @@ proctype Agent() {
      :: else ->
         arm(agent_bell);
         if
-        :: swept != 0 || (c[part].state == DONE && c[part].lap == posted && outstanding)
+        :: swept != 0 || (c[part].ended == posted && outstanding)
         :: else -> sleep(agent_bell)
         fi;
         agent_bell.armed = false
@@ -333,6 +338,12 @@ inline sweep() {
   reap();
   if
   :: won -> swept = posted; swept_well = true
+#if MUTANT != 13
+  :: !won && outstanding && c[part].state == DONE && c[part].lap == posted ->
+     won = true;                                  /* Decided, and not said: it died between. */
+     take_results();
+     swept = posted; swept_well = true
+#endif
   :: outstanding && c[part].lap == posted &&
 #if MUTANT == 12
      false && (c[part].state == TAKEN || c[part].state == COMPLETING) ->
@@ -348,12 +359,13 @@ inline sweep() {
   fi;
   if
 #if MUTANT != 10
-  :: outstanding && offered -> c[part + 1].state = OFFERED; c[part + 1].lap = posted
+  :: outstanding && offered ->
+     c[part + 1].state = OFFERED; c[part + 1].lap = posted; c[part + 1].ended = posted - 1
 #else
-  :: outstanding && offered -> c[part + 1].lap = posted - 1
+  :: outstanding && offered -> c[part + 1].lap = posted - 1; c[part + 1].ended = posted - 1
 #endif
-  :: outstanding && !offered -> c[part + 1].lap = posted - 1
-  :: else -> c[part + 1].lap = posted
+  :: outstanding && !offered -> c[part + 1].lap = posted - 1; c[part + 1].ended = posted - 1
+  :: else -> c[part + 1].lap = posted; c[part + 1].ended = posted
   fi;
 #if MUTANT == 11
   first = posted + 1;

@@ -72,6 +72,7 @@ else
   finds "offered without a flag" "$wrong" -DLAPS=1 -DENDS=1 -DRIVAL=0 -DHANDOVER=1 -DMUTANT=10
   finds "queued is passed over" "$stuck" -DLAPS=1 -DENDS=1 -DRIVAL=0 -DMUTANT=11
   finds "nothing is taken back" "$wrong" -DLAPS=1 -DENDS=1 -DRIVAL=0 -DMUTANT=12
+  finds "decided and not said is offered again" "$wrong" -DLAPS=1 -DENDS=1 -DRIVAL=0 -DMUTANT=13
   # A search that was cut short must not pass for a whole one.
   depth=100
   search -DLAPS=2 -DENDS=0 -DRIVAL=0 || true

@@ -21,6 +21,7 @@
 #include "core/server_device.hpp"
 #include "core/set_state.hpp"
 #include "tests/model/counting.hpp"
+#include "tests/support/lines.hpp"
 
 namespace vdset::model {
 namespace {
@@ -37,7 +38,7 @@ enum ExitCode : int { fine = 0, saw_wrong_data = 3, lost_its_command = 4 };
 
 struct ClientMemory {
   core::ClientHeader header;
-  core::CompletionLine lines[depth];
+  support::Lines<depth> lines;
 };
 
 /// What parent and children share.
@@ -267,7 +268,7 @@ class Server {
     device_.sweep(a_, hand_over_, region_.client[1].lines, region_.client[1].header, list);
     settle(list);
     for (uint32_t line = 0; line < depth; ++line)
-      unswept_[line] = region_.client[1].lines[line].command.value;
+      unswept_[line] = region_.client[1].lines.commands[line].command.value;
     sweep_again();
     second.emplace(region_, 2u, second_index, device_.ring().first_outstanding(),
                    std::uint64_t{0});
@@ -284,7 +285,7 @@ class Server {
     CHECK(region_.client[2].header.gate.value == region_.client[1].header.gate.value);
     for (uint32_t line = 0; line < depth; ++line) {
       const auto once = core::CommandWord::unpack(unswept_[line]);
-      const auto twice = core::CommandWord::unpack(region_.client[2].lines[line].command.value);
+      const auto twice = core::CommandWord::unpack(region_.client[2].lines.commands[line].command.value);
       CHECK(twice.generation == once.generation);
       // Recalled in the first fresh part, FAILED; final all the same in the second, IDLE.
       CHECK((twice.state == core::CommandState::offered) ==

@@ -11,6 +11,7 @@
 #include <vector>
 #include "core/client_ring.hpp"
 #include "core/server_device.hpp"
+#include "tests/support/lines.hpp"
 
 namespace vdset::unit {
 
@@ -109,7 +110,7 @@ template <std::uint32_t depth>
 struct ClientMemory {
   std::uint8_t low_canary[64];
   core::ClientHeader header{};
-  core::CompletionLine lines[depth]{};
+  support::Lines<depth> lines;
   std::uint8_t high_canary[64];
 
   ClientMemory() {
@@ -145,8 +146,16 @@ struct DeviceMemory {
   Consumer fresh_consumer(std::uint32_t me, std::uint32_t head) {
     return {submissions, fresh.lines, fresh.header, me, head};
   }
-  std::uint32_t& word(std::uint32_t line) { return client.lines[line].command.value; }
-  std::uint32_t& fresh_word(std::uint32_t line) { return fresh.lines[line].command.value; }
+  std::uint32_t& word(std::uint32_t line) { return client.lines.commands[line].command.value; }
+  std::uint32_t& fresh_word(std::uint32_t line) { return fresh.lines.commands[line].command.value; }
+  std::uint32_t& finished(std::uint32_t line) {
+    return client.lines.completions[line].finished.value;
+  }
+  std::uint32_t& fresh_finished(std::uint32_t line) {
+    return fresh.lines.completions[line].finished.value;
+  }
+  /// As an honest consumer leaves it.
+  void finish(std::uint32_t line, std::uint32_t participant, std::uint32_t lap);
   bool sound() const { return a.outside == 0 && client.intact() && fresh.intact(); }
 };
 
@@ -158,6 +167,13 @@ constexpr std::uint32_t command_word(std::uint32_t state, std::uint32_t particip
 inline constexpr std::uint32_t idle = 0, taken = 1, completing = 2, done = 3, failed = 4,
                                offered = 5;
 inline constexpr std::uint32_t lap_mask = 0xfffff;
+
+template <std::uint32_t depth>
+void DeviceMemory<depth>::finish(std::uint32_t line, std::uint32_t participant,
+                                 std::uint32_t lap) {
+  word(line) = command_word(done, participant, lap);
+  finished(line) = lap;
+}
 
 /// Words that a peer may leave in a line whose lap is `lap`: all states, also those that do not
 /// exist, of this lap, its neighbours and far ones, by participants that do and do not exist.

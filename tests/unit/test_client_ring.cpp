@@ -254,14 +254,16 @@ TEST_CASE("an error closes the gate and ClearError opens it, both before DONE; o
 
 // ---- Complete ---------------------------------------------------------------------------------
 
-TEST_CASE("completing writes the results and then DONE, and rings nobody else's line") {
+TEST_CASE("completing writes the results, DONE and the lap, and touches nobody else's line") {
   DeviceMemory<depth> m;
   Consumer client = m.consumer();
   m.word(5) = command_word(taken, me, 9);
   CHECK(client.complete(m.a, 5, 9, opcode_read, {0, 4096, 0x1122334455667788}) == Completed::done);
-  const auto* const raw = reinterpret_cast<const std::uint32_t*>(&m.client.lines[5]);
-  const std::uint32_t due[16] = {command_word(done, me, 9), 0, 4096, 0x55667788, 0x11223344};
+  const auto* const raw =
+      reinterpret_cast<const std::uint32_t*>(&m.client.lines.completions[5]);
+  const std::uint32_t due[16] = {9, 0, 4096, 0x55667788, 0x11223344};
   CHECK(std::memcmp(raw, due, sizeof due) == 0);
+  CHECK(m.word(5) == command_word(done, me, 9));
   for (std::uint32_t line = 0; line < depth; ++line)
     if (line != 5) CHECK(m.word(line) == 0);
   CHECK(m.sound());
@@ -278,7 +280,7 @@ TEST_CASE("complete: only what is TAKEN in this lap can be completed, by whomeve
       CHECK(client.complete(m.a, 0, lap, opcode_read, {7, 8, 9}) ==
             (due ? Completed::done : Completed::not_active));
       CHECK(m.word(0) == (due ? command_word(done, me, lap) : word));
-      CHECK(m.client.lines[0].code.value == (due ? 7u : 0u));
+      CHECK(m.client.lines.completions[0].code.value == (due ? 7u : 0u));
       CHECK(m.client.header.gate.value == (due ? 1u : 0u));
     }
 }
@@ -294,7 +296,7 @@ TEST_CASE("completing twice is refused, also by a rival who comes between look a
     if (site == Site::claim_cas) m.word(1) = command_word(completing, me, 1);
   };
   CHECK(client.complete(m.a, 1, 1, opcode_read, {5, 0, 0}) == Completed::not_active);
-  CHECK(m.client.lines[1].code.value == 0);
+  CHECK(m.client.lines.completions[1].code.value == 0);
   CHECK(m.client.header.gate.value == 0);
 }
 

@@ -77,7 +77,8 @@ const Field line_fields[] = {
     FIELD(12, 4, SubmissionLine, size),
     FIELD(16, 4, SubmissionLine, position_low),
     FIELD(20, 4, SubmissionLine, position_high),
-    FIELD(0, 4, CompletionLine, command),
+    FIELD(0, 4, CommandLine, command),
+    FIELD(0, 4, CompletionLine, finished),
     FIELD(4, 4, CompletionLine, code),
     FIELD(8, 4, CompletionLine, bytes),
     FIELD(12, 4, CompletionLine, position_low),
@@ -132,7 +133,7 @@ TEST_CASE("rows and lines have the documented sizes") {
 TEST_CASE("the fixed places and constants are the document's") {
   CHECK(magic_0 == 0x65736476);
   CHECK(magic_1 == 0x53000074);
-  CHECK(layout_version == 0x00010000);
+  CHECK(layout_version == 0x00020000);
   CHECK(byte_order_mark == 0x01020304);
   CHECK(participants_offset == 0x1000);
   CHECK(slots_offset == 0x2000);

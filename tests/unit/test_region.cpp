@@ -102,7 +102,7 @@ TEST_CASE("a header is written at the document's offsets, and the rest stays zer
   const Documented due(3, 16, 4096);
   const std::array<std::uint32_t, 17> golden = {0x65736476,
                                                 0x53000074,
-                                                0x00010000,
+                                                0x00020000,
                                                 0x01020304,
                                                 11,
                                                 22,
@@ -257,12 +257,14 @@ TEST_CASE("the places of part S are the document's, for the server and for a rea
   CHECK(v.alive.size() == 255);
 }
 
-TEST_CASE("part C is the gate and then the lines") {
+TEST_CASE("part C is the gate, then the completion lines, then the command lines") {
   std::vector<std::byte> c(honest.c_bytes());
   const ClientPart part = client_part(c, honest);
   CHECK(reinterpret_cast<std::byte*>(part.header) == c.data());
-  CHECK(reinterpret_cast<std::byte*>(&part.lines[3]) == c.data() + 64 + 64 * 3);
-  CHECK(part.lines.size() == 16);
+  CHECK(reinterpret_cast<std::byte*>(&part.lines.completions[3]) == c.data() + 64 + 64 * 3);
+  CHECK(part.lines.completions.size() == 16);
+  CHECK(reinterpret_cast<std::byte*>(&part.lines.commands[3]) == c.data() + 64 + 64 * 16 + 64 * 3);
+  CHECK(part.lines.commands.size() == 16);
 }
 
 TEST_CASE("a pool row is written at the document's offsets and read back") {

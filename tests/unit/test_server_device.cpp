@@ -316,7 +316,7 @@ TEST_CASE("death: what is finished counts, fetched fails with 995, queued with 1
     REQUIRE(r.fetch());
   r.complete(0, 0);
   r.m.word(1) = command_word(completing, 2, 1);  // It died with half the results written.
-  r.m.client.lines[1].code.value = 0xdead;
+  r.m.client.lines.completions[1].code.value = 0xdead;
   r.sweep(false);
   CHECK(r.ended(0, 0));
   CHECK(r.ended(1, 995));
