@@ -102,8 +102,10 @@ class ServerRing {
     const std::uint32_t high = a.template load<Site::reap_results>(from.position_high);
     const Shadow& asked = shadow_[line];
     const std::uint32_t limit = moves_data(asked.opcode) ? asked.size : 0;
+    Completion out{code, 0, static_cast<std::uint64_t>(high) << 32 | low};
+    out.bytes = bytes <= limit ? bytes : limit;
     forget(line);
-    return {code, bytes <= limit ? bytes : limit, static_cast<std::uint64_t>(high) << 32 | low};
+    return out;
   }
 
   /// Calls visit(line) for each outstanding command, oldest first, until one answers false;

@@ -28,14 +28,14 @@ judge() {  # judge GOOD WORDS...
 # a search in part, whatever its count of errors.
 is_whole() {
   grep -q '^Full statespace search' out.txt &&
-    ! grep -Eqi 'not completed|max search depth too small|depth too small|out of memory|reached -DMEMLIM|aborting' \
-      out.txt
+    ! grep -Eqi 'not completed|depth too small|out of memory|reached -DMEMLIM|aborting' out.txt
 }
 
 # holds DEFINES...: no error in the full state space.
 holds() {
   local good=0
-  search "$@" && is_whole && [ "$(number 'errors: [0-9]+')" = 0 ] && [ "$(number '[0-9]+ states, stored')" -gt 1000 ] &&
+  search "$@" && is_whole && [ "$(number 'errors: [0-9]+')" = 0 ] &&
+    [ "$(number '[0-9]+ states, stored')" -gt 1000 ] &&
     good=1
   judge $good "$* $(number '[0-9]+ states, stored') states, $(number 'errors: [0-9]+') errors"
 }

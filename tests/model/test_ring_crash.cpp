@@ -285,7 +285,8 @@ class Server {
     CHECK(region_.client[2].header.gate.value == region_.client[1].header.gate.value);
     for (uint32_t line = 0; line < depth; ++line) {
       const auto once = core::CommandWord::unpack(unswept_[line]);
-      const auto twice = core::CommandWord::unpack(region_.client[2].lines.commands[line].command.value);
+      const auto& swept = region_.client[2].lines.commands[line];
+      const auto twice = core::CommandWord::unpack(swept.command.value);
       CHECK(twice.generation == once.generation);
       // Recalled in the first fresh part, FAILED; final all the same in the second, IDLE.
       CHECK((twice.state == core::CommandState::offered) ==

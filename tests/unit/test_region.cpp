@@ -25,7 +25,7 @@ struct Documented {
       : lines(up(0x6000 + 512 * devices, 4096)),
         alive(up(lines + 64 * devices * depth, 65536)),
         s(alive + 65536),
-        c(up(64 + 64 * depth, page)),
+        c(up(64 + 128 * depth, page)),
         w(up(0x2000, page)) {}
 };
 
