@@ -26,6 +26,8 @@ enum class MessageKind : std::uint32_t {
 inline constexpr std::uint32_t message_mark = 0x76647301u;
 inline constexpr std::uint32_t message_text_bytes_max = 256;
 inline constexpr std::uint32_t allowed_uids_max = 16;
+/// More than a socket can hold unread: whoever reads all that a peer has said reads no further.
+inline constexpr int messages_max = 1024;
 
 /// What a listener admits, beside its own uid and root.
 struct AccessPolicy {

@@ -86,6 +86,7 @@ std::int32_t give_buffer(const core::PoolMap& map, std::uint32_t prefix_bytes, b
 
 std::int32_t give_loss(const Losses& losses, const char* set_name, std::uint32_t number,
                        vdset_loss* out) {
+  if (out == nullptr) return fail(VDSET_E_INVALID, "vdset_loss: NULL");
   if (losses.count == 0)
     return fail(VDSET_E_PROTOCOL, "set %s: no secondary has been lost", set_name);
   const vdset_loss* const found = losses.find(number);

@@ -99,10 +99,13 @@ struct vdset_server {
     // 0: not parting. Else its socket hung up, and it has left then, unless its pidfd says before
     // that it died.
     std::int64_t left_at_ns;
+    bool said_goodbye;
+    bool left_before;  // It died; before that it had left.
   } peers[vdset::core::participants_max];
   vdset::Reception reception;
   int listener;
   bool abort_sent;
+  std::uint32_t losses_told;  // To the primary.
 
   // The agent.
   std::atomic<bool> agent_running;

@@ -158,7 +158,10 @@ int32_t vdset_server_device_send_command(vdset_server_device* device, vdset_comm
   if (over)
     return fail_send(*command, VDSET_E_ABORT, VDSET_ERROR_OPERATION_ABORTED, "the set is over");
   if (bad_buffer)
-    return fail(VDSET_E_INVALID, "send: the buffer was freed, or is in another command");
+    return fail(
+        VDSET_E_INVALID,
+        "send: the buffer was freed, is in another command, or is still with a process that "
+        "left; use another one");
   switch (sent) {
     case core::Sent::queue_full:
       return fail_send(*command, VDSET_E_QUEUE_FULL, VDSET_ERROR_NO_SYSTEM_RESOURCES,

@@ -20,6 +20,8 @@ constexpr std::uint32_t socket_tag = 0x20000;
 constexpr std::uint32_t request_tag = 0x30000;
 constexpr std::uint32_t pid_tag = 0x40000;
 
+constexpr std::int64_t tell_again_ns = 100'000'000;
+
 void publish_peer(vdset_server& server, std::uint32_t i) {
   if (server.wake == nullptr) return;
   const Peer& peer = server.peers[i];
@@ -86,19 +88,33 @@ void keep_loss(vdset_server& server, vdset_loss& loss) {
   server.losses.keep(loss);
 }
 
-/// Tells the primary.
-void send_loss(vdset_server& server, const vdset_loss& loss) {
-  const Peer& primary = server.peers[core::primary_index];
-  if (primary.socket < 0) return;
-  Message message;
-  message.kind = MessageKind::loss;
-  message.result = static_cast<std::int32_t>(loss.handed_over);
-  message.a = loss.call;
-  message.b = loss.devices;
-  message.c = loss.pid;
-  message.d = loss.commands;
-  message.set_text(loss.device, std::strlen(loss.device));
-  send_message(primary.socket, message);
+/// Tells the primary of each loss once, in order. What its socket cannot take now it is told later.
+void tell_losses(vdset_server& server) {
+  const int socket = server.peers[core::primary_index].socket;
+  while (socket >= 0 && server.losses_told != server.losses.count) {
+    Message message;
+    message.kind = MessageKind::loss;
+    {
+      const port::Locked guard(server.state_lock);
+      const vdset_loss* const loss = server.losses.find(server.losses_told + 1);
+      if (loss == nullptr) {  // Forgotten meanwhile.
+        ++server.losses_told;
+        continue;
+      }
+      message.request = loss->number;
+      message.result = static_cast<std::int32_t>(loss->handed_over);
+      message.a = loss->call;
+      message.b = loss->devices;
+      message.c = loss->pid;
+      message.d = loss->commands;
+      message.set_text(loss->device, std::strlen(loss->device));
+    }
+    if (send_message(socket, message) != 0) {
+      server.role.parting_ns = std::min(server.role.parting_ns, port::now_ns() + tell_again_ns);
+      return library::nudge();
+    }
+    ++server.losses_told;
+  }
 }
 
 /// The consumer of a device is gone: its commands fail or are offered, the device can be opened
@@ -114,11 +130,13 @@ bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead,
     return true;
   }
   const bool renewed = dead && renew_buffers(server, device);
-  if (dead && !renewed && hands_over(server, device)) loss.handed_over -= count_held(device);
   const std::uint32_t first = device.swept.count;
   const core::ClientPart c = core::client_part(fresh.span(), server.geometry);
   const bool hand_over = hands_over(server, device) && renewed;
-  device.device.sweep(atomics, hand_over, c.lines, *c.header, device.swept);
+  const core::TakenBack taken =
+      device.device.sweep(atomics, hand_over, c.lines, *c.header, device.swept);
+  loss.commands += taken.failed + taken.offered;
+  loss.handed_over += taken.offered;
   const bool held = !dead && quarantine_failed(server, device, first);
   port::memory_unmap(device.c);
   port::close_descriptor(device.c_descriptor);
@@ -157,20 +175,23 @@ void lose_primary(vdset_server& server, bool dead) {
       const port::Locked guard(device->lock);
       if (device->consumer == core::nobody) device->device.abandon(device->swept);
     }
-  vdset_loss loss = count_loss(server, core::primary_index, dead);  // An abort, not a loss.
-  lose_devices(server, core::primary_index, dead, loss);
+  vdset_loss none{};  // It is an abort, not a loss.
+  lose_devices(server, core::primary_index, dead, none);
 }
 
-/// True: it had fetched commands. `even_idle`: it counts as a loss also with nothing in its hands;
-/// not so who said goodbye, or left before.
-bool lose_secondary(vdset_server& server, std::uint32_t i, bool dead, bool even_idle) {
+/// True: it had fetched commands. With nothing in its hands it is a loss too, but not when it said
+/// goodbye, or left before.
+bool lose_secondary(vdset_server& server, std::uint32_t i, bool dead) {
+  const Peer& peer = server.peers[i];
   vdset_loss loss = count_loss(server, i, dead);
-  const bool told = even_idle || loss.commands > 0;
-  if (told) keep_loss(server, loss);  // Before the completions of its commands.
+  const bool expected = peer.said_goodbye || peer.left_before;
+  if (expected && loss.commands == 0) return lose_devices(server, i, dead, loss);
+  keep_loss(server,
+            loss);  // Before the completions of its commands; what it held, as it looks now.
+  loss.commands = loss.handed_over = 0;
   const bool held = lose_devices(server, i, dead, loss);
-  if (!told) return held;
-  keep_loss(server, loss);
-  send_loss(server, loss);
+  keep_loss(server, loss);  // As the sweep found it.
+  tell_losses(server);
   return held;
 }
 
@@ -183,18 +204,22 @@ void handle_abort(vdset_server& server, std::uint32_t i, const Message& message)
 constexpr const char* primary_died = "the primary client's process died";
 constexpr const char* closed_early = "the primary client closed the set before its end";
 
-/// What a participant has said on the end of the set and nobody has read: its words on an abort, a
-/// primary's goodbye. What else it said is dropped: what comes next is an end.
+void take_goodbye(vdset_server& server, std::uint32_t i) {
+  server.peers[i].said_goodbye = true;
+  if (server.peers[i].role == core::Role::primary)
+    abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
+}
+
+/// What a participant has said on the end of the set and nobody has read: its words on an abort,
+/// its goodbye. What else it said is dropped: what comes next is an end.
 void hear(vdset_server& server, std::uint32_t i) {
   if (i == core::server_index || i >= core::participants_max) return;
   const Peer& peer = server.peers[i];
   Message message;
-  // Bounded: what one socket can hold.
-  for (int n = 0; n < 64 && peer.socket >= 0; ++n) {
+  for (int n = 0; n < messages_max && peer.socket >= 0; ++n) {
     if (receive_message(peer.socket, message) != 0) break;
     if (message.kind == MessageKind::abort) handle_abort(server, i, message);
-    if (message.kind == MessageKind::leave && peer.role == core::Role::primary)
-      abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
+    if (message.kind == MessageKind::leave) take_goodbye(server, i);
   }
 }
 
@@ -208,16 +233,18 @@ void hear_out(vdset_server& server, std::uint32_t i) {
 /// The process is gone, by the kernel's word.
 void lose_dead(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
-  say(VDSET_LOG_WARNING, "set %s: participant %u, process %u, died", server.name.text, i, peer.pid);
   hear_out(server, i);
+  say(peer.said_goodbye ? VDSET_LOG_INFO : VDSET_LOG_WARNING,
+      "set %s: participant %u, process %u, %s", server.name.text, i, peer.pid,
+      peer.said_goodbye ? "closed and ended" : "died");
   if (peer.role == core::Role::primary) {
     abort_server(server, VDSET_CALL_DIED, i, primary_died, 0);
     lose_primary(server, true);
   } else {
-    const bool left_before = peer.state == ParticipantState::left;
+    peer.left_before = peer.state == ParticipantState::left;
     peer.state = ParticipantState::dead;
     publish_peer(server, i);
-    lose_secondary(server, i, true, !left_before);
+    lose_secondary(server, i, true);
     end_quarantine(server, i);
   }
   forget_peer(server, i);
@@ -225,39 +252,39 @@ void lose_dead(vdset_server& server, std::uint32_t i) {
 
 /// A process that lives has let go of its socket. LEFT until the pidfd says otherwise; after a
 /// goodbye with nothing held the row is free at once.
-void lose_living(vdset_server& server, std::uint32_t i, bool polite) {
+void lose_living(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
   peer.left_at_ns = 0;
-  say(polite ? VDSET_LOG_INFO : VDSET_LOG_WARNING, "set %s: participant %u, process %u, left",
-      server.name.text, i, peer.pid);
+  say(peer.said_goodbye ? VDSET_LOG_INFO : VDSET_LOG_WARNING,
+      "set %s: participant %u, process %u, left", server.name.text, i, peer.pid);
   if (peer.role == core::Role::primary) {
     abort_server(server, VDSET_CALL_LEFT, i, "the primary client let go of its socket", 0);
     lose_primary(server, false);
     return;  // Its end is still watched.
   }
-  const bool held = lose_secondary(server, i, false, !polite);
-  if (polite && !held) return forget_peer(server, i);
+  const bool held = lose_secondary(server, i, false);
+  if (peer.said_goodbye && !held) return forget_peer(server, i);
   peer.state = ParticipantState::left;
   publish_peer(server, i);
 }
 
 /// The socket is closed, or is from here on. A process that is in its last steps, or may be, is
 /// neither dead nor alive: its pidfd goes on being watched.
-void lose_socket(vdset_server& server, std::uint32_t i, bool polite) {
+void lose_socket(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
   const bool primary = peer.role == core::Role::primary;
-  if (polite && primary) abort_server(server, VDSET_CALL_CLOSE, i, closed_early, 0);
   const port::Life life = port::life_of(peer.pidfd);
   if (life == port::Life::ended) return lose_dead(server, i);
-  if (primary) hear_out(server, i);
+  hear_out(server, i);
   close_sockets(peer);
-  if (polite || life == port::Life::alive) return lose_living(server, i, polite);
+  if (peer.said_goodbye || life == port::Life::alive) return lose_living(server, i);
   if (life == port::Life::exiting) {
     peer.left_at_ns = port::never;
     if (primary) abort_server(server, VDSET_CALL_DIED, i, primary_died, 0);
   } else {
     peer.left_at_ns = port::now_ns() + library::parting_wait_ns;
     server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);
+    library::nudge();  // Any thread may have got here.
   }
 }
 
@@ -266,10 +293,11 @@ void lose_parted(vdset_server& server, std::int64_t now_ns) {
   server.role.parting_ns = port::never;
   for (std::uint32_t i = core::primary_index; i < core::participants_max; ++i) {
     const Peer& peer = server.peers[i];
-    if (peer.left_at_ns != 0 && peer.left_at_ns <= now_ns) lose_living(server, i, false);
+    if (peer.left_at_ns != 0 && peer.left_at_ns <= now_ns) lose_living(server, i);
     if (peer.left_at_ns != 0)
       server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);
   }
+  tell_losses(server);
 }
 
 // ---- Questions
@@ -363,11 +391,11 @@ void answer_peer(vdset_server& server, std::uint32_t i, int socket, const Messag
                  int descriptor) {
   // Who asks reads one answer before the next question. Answers with descriptors that pile up
   // unread would use up what the kernel lets this user have under way, at the cost of the others.
-  if (port::has_unread(socket)) return lose_socket(server, i, false);
+  if (port::has_unread(socket)) return lose_socket(server, i);
   const int error = descriptor >= 0
                         ? send_message(socket, answer, gsl::span<const int>(&descriptor, 1))
                         : send_message(socket, answer);
-  if (error != 0) lose_socket(server, i, false);
+  if (error != 0) lose_socket(server, i);
 }
 
 void handle_question(vdset_server& server, std::uint32_t i, int socket, const Message& question) {
@@ -389,8 +417,8 @@ void handle_question(vdset_server& server, std::uint32_t i, int socket, const Me
       if (answer.result == VDSET_OK) descriptor = server.pools.descriptor(question.a);
       return answer_peer(server, i, socket, answer, descriptor);
     case MessageKind::abort: return handle_abort(server, i, question);
-    case MessageKind::leave: return lose_socket(server, i, true);
-    default: return lose_socket(server, i, false);  // Not one of ours.
+    case MessageKind::leave: take_goodbye(server, i); return lose_socket(server, i);
+    default: return lose_socket(server, i);  // Not one of ours.
   }
 }
 
@@ -403,7 +431,7 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   const bool more =
       request && server.peers[i].socket >= 0 && port::wait_readable(server.peers[i].socket, 0) == 1;
   if (error != 0 && more) return read_peer(server, i, false);
-  if (error != 0) return lose_socket(server, i, false);
+  if (error != 0) return lose_socket(server, i);
   handle_question(server, i, socket, message);
 }
 
@@ -430,7 +458,9 @@ void admit_secondary(vdset_server& server, const Visitor& visitor) {
           -1,
           -1,
           -1,
-          0};
+          0,
+          false,
+          false};
   peer.socket_watch = library::watch(server.role, peer.socket, socket_tag | i);
   peer.pid_watch = library::watch(server.role, peer.pidfd, pid_tag | i);
   Message welcome;

@@ -1,5 +1,6 @@
 // abi/set.cpp: vdset_set_*: create, join, configuration, abort, close.
 #include "abi/set.hpp"
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -34,20 +35,22 @@ void take_words(vdset_set& set, const Message& message) {
                               message.result, text));
 }
 
-/// A secondary that the server has lost.
+/// A secondary that the server has lost. Numbers only grow, and nobody holds more than there is.
 void take_loss(vdset_set& set, const Message& message) {
+  constexpr std::uint32_t commands_max = core::devices_max * core::queue_depth_max;
   vdset_loss loss{};
+  loss.number = message.request;
   loss.call = message.a == VDSET_CALL_DIED ? VDSET_CALL_DIED : VDSET_CALL_LEFT;
-  loss.devices = message.b;
+  loss.devices = std::min(message.b, core::devices_max);
   loss.pid = message.c;
-  loss.commands = message.d;
-  const auto handed_over = static_cast<std::uint32_t>(message.result);
-  loss.handed_over = handed_over < loss.commands ? handed_over : loss.commands;
+  loss.commands = std::min(message.d, commands_max);
+  loss.handed_over = std::min(static_cast<std::uint32_t>(message.result), loss.commands);
   Name name;
   if (read_name(message.text, message.text_bytes, name))
     std::memcpy(loss.device, name.text, name.bytes);
   {
     const port::Locked guard(set.lock);
+    if (loss.number <= set.losses.count) return;
     set.losses.keep(loss);
   }
   say(VDSET_LOG_WARNING, "set %s: process %u, a secondary with %u devices and %u commands, %s",
@@ -59,8 +62,7 @@ void take_loss(vdset_set& set, const Message& message) {
 void hear_out(vdset_set& set) {
   Message message;
   Descriptors descriptors;
-  // Bounded: what one socket can hold.
-  for (int n = 0; n < 64 && set.control_socket >= 0; ++n) {
+  for (int n = 0; n < messages_max && set.control_socket >= 0; ++n) {
     if (receive_message(set.control_socket, message, descriptors) != 0) break;
     if (message.kind == MessageKind::abort) take_words(set, message);
     if (message.kind == MessageKind::loss) take_loss(set, message);
@@ -79,7 +81,7 @@ void lose_server(vdset_set& set) {
   const bool open_question = !ended && set.aborted.load() == 0 && life == port::Life::unknown;
   if (open_question && set.role.parting_ns == port::never) {  // Its pidfd, or the tick, answers it.
     set.role.parting_ns = port::now_ns() + library::parting_wait_ns;
-    return;
+    return library::nudge();  // Any thread may have got here.
   }
   set.role.parting_ns = port::never;
   if (set.server_watch >= 0) library::unwatch(set.server_watch);
@@ -147,8 +149,7 @@ void read_control(vdset_set& set) {
 void read_news(vdset_set& set) {
   const port::Locked guard(library::lock());
   if (set.control_socket >= 0) read_control(set);
-  // The rest of it, as far as one socket can hold.
-  for (int n = 0; n < 64 && set.control_socket >= 0; ++n) {
+  for (int n = 0; n < messages_max && set.control_socket >= 0; ++n) {
     if (port::wait_readable(set.control_socket, 0) != 1) break;
     read_control(set);
   }
@@ -583,18 +584,23 @@ int32_t vdset_set_get_abort_reason(vdset_set* set, vdset_abort_reason* out) {
   if (result != VDSET_OK) return result;
   if (!is_over(*set)) return fail(VDSET_E_PROTOCOL, "set %s: not aborted", set->name.text);
   core::AbortRecord record;
+  bool is_late;
   {
     const port::Locked guard(set->lock);
     if (set->has_own_record) return give_reason(set->own_record, out);
+    is_late = set->record_is_late;
   }
   if (set->wake == nullptr) return give_reason(compose_record(*set), out);
   // The server writes the record a moment after the word; do not wait for one that is gone.
-  const std::int64_t deadline = port::deadline_after(reason_wait_ns);
+  const std::int64_t deadline = port::deadline_after(is_late ? 0 : reason_wait_ns);
   for (;;) {
     const std::uint32_t seen = core::watch_bell(atomics, set->wake->set.event);
     if (core::read_abort(atomics, *set->view.header, record)) return give_reason(record, out);
-    if (is_dead(set->alive) || port::now_ns() >= deadline)
+    if (is_dead(set->alive) || port::now_ns() >= deadline) {
+      const port::Locked guard(set->lock);
+      set->record_is_late = true;  // Nobody waits for it a second time.
       return give_reason(compose_record(*set), out);
+    }
     sleep_slice(set->wake->set.event, seen, set->alive, deadline);
   }
 }

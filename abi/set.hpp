@@ -76,6 +76,7 @@ struct vdset_set {
   // What this process knows itself; role 0 and call 0: nothing.
   vdset::core::AbortRecord own_record;
   bool has_own_record;
+  bool record_is_late;   // Its words were waited for once, and did not come in time.
   vdset::Losses losses;  // As the server told its primary.
 
   // Configured: constant from then on.

@@ -38,6 +38,12 @@ struct FinishedList {
   }
 };
 
+/// What a sweep took back from a consumer that was in the middle of it.
+struct TakenBack {
+  std::uint32_t failed;
+  std::uint32_t offered;  // Wait for the next opener.
+};
+
 template <class A>
 class ServerDevice {
  public:
@@ -93,10 +99,11 @@ class ServerDevice {
   /// offered to the next opener (never while in IO-ERROR: only ClearError could be taken, which
   /// waits for all others).
   /// Continues on the fresh part C, whose gate says what the shadow says.
-  void sweep(A& a, bool hand_over, const ClientLines& fresh, ClientHeader& fresh_header,
-             FinishedList& out) {
+  TakenBack sweep(A& a, bool hand_over, const ClientLines& fresh, ClientHeader& fresh_header,
+                  FinishedList& out) {
     poll(a, out);
     a.template store<Site::sweep_evict>(header_->evicted, 1);
+    TakenBack taken{0, 0};
     bool failed = false;
     for (std::uint32_t i = 0; i < ring_.depth(); ++i) {
       const std::uint32_t line = (ring_.tail() + i) & (ring_.depth() - 1);
@@ -108,6 +115,7 @@ class ServerDevice {
         case Swept::failed:
           out.add(cookies_[line], {code_operation_aborted, 0, 0});
           failed = true;
+          ++taken.failed;
           break;
         case Swept::corrupt: out.poison(line); break;
         case Swept::queued:
@@ -115,7 +123,7 @@ class ServerDevice {
           // this behind.
           failed |= phase_ == DevicePhase::io_error && ring_.opcode(line) != opcode_opens_gate;
           break;
-        case Swept::offered: break;
+        case Swept::offered: ++taken.offered; break;
       }
     }
     ring_.adopt(a, fresh);
@@ -129,6 +137,9 @@ class ServerDevice {
       abandon(out);
     else
       post_held(a, out);
+    // What was offered before an error was found has been recalled, or abandoned.
+    if (phase_ != DevicePhase::active) taken = {taken.failed + taken.offered, 0};
+    return taken;
   }
 
   /// After an abort: every outstanding command is final with 995, whatever its client does. Touches

@@ -65,7 +65,8 @@ VDSET_API int32_t vdset_supports(uint32_t what);
  * Of this process, for all its sets. */
 
 /* Memory of the library's own objects; buffers are shared memory and never come from here. Aligned for any type; NULL when there is none.
- * Called from any thread, not on the data path; must not call this library. */
+ * Called from any thread; on the data path only when a buffer is sent again that a process had when it left, and has since died. Must not call
+ * this library. */
 struct vdset_allocator {
   uint32_t struct_bytes;
   uint32_t reserved; /* 0 */
@@ -98,7 +99,7 @@ VDSET_API int32_t vdset_library_set_log(uint32_t level, vdset_log call, void *co
 #define VDSET_OK ((int32_t)0)
 #define VDSET_E_NOTOPEN ((int32_t)-2139684862)       /* 0x80770002 object closed, or the parent's in a forked child: open your own */
 #define VDSET_E_TIMEOUT ((int32_t)-2139684861)       /* 0x80770003 the time is up; state unchanged, call again */
-#define VDSET_E_ABORT ((int32_t)-2139684860)         /* 0x80770004 the set is aborted: ask for the abort reason, then close */
+#define VDSET_E_ABORT ((int32_t)-2139684860)         /* 0x80770004 the set is aborted: ask why, then close. The first to say it may wait 0.1 s for the words */
 #define VDSET_E_SECURITY ((int32_t)-2139684859)      /* 0x80770005 not admitted, or a directory that cannot be trusted */
 #define VDSET_E_INVALID ((int32_t)-2139684858)       /* 0x80770006 a bad parameter: vdset_last_error() names it */
 #define VDSET_E_INSTANCE_NAME ((int32_t)-2139684857) /* 0x80770007 never returned here; VDI has it */
@@ -266,7 +267,8 @@ struct vdset_abort_reason {
 
 #define VDSET_LOSSES_KEPT 64 /* so many of the latest losses are remembered */
 
-/* A secondary client that ended without goodbye, or with commands in its hands. (The end of the server or the primary is an abort reason.) */
+/* A secondary client that ended without goodbye (vdset_set_close), or with commands in its hands. (The end of the server or the primary is an abort
+ * reason.) */
 struct vdset_loss {
   uint32_t struct_bytes;
   uint32_t number;                     /* of this loss: 1, 2, ... in the set's life */
@@ -275,7 +277,8 @@ struct vdset_loss {
   uint32_t pid;                        /* as the server's system numbers it; 0 unknown */
   uint32_t devices;                    /* it had open; they can be opened again */
   uint32_t commands;                   /* it had fetched and not completed */
-  uint32_t handed_over;                /* of these, wait for who opens the device next (on_secondary_death); the others failed */
+  uint32_t handed_over;                /* of these, wait for who opens the device next (on_secondary_death); the others failed. At the server
+                                        * both may still change until the device can be opened again */
   char device[VDSET_NAME_TEXT_BYTES]; /* NUL-terminated: the first of its devices, empty without */
 };
 
@@ -331,8 +334,8 @@ VDSET_API int32_t vdset_set_open_in_secondary(const char *name, const struct vds
 VDSET_API int32_t vdset_set_get_configuration(vdset_set *set, int64_t timeout_ns, struct vdset_config *out);
 
 /* VDI OpenDevice. Opens the device the server named; the first has the set's name. While the server has not yet named all devices, waits for the
- * name to
- * come, at most 10 s in all. The device belongs to the set and ends with it; it is never freed by the caller.
+ * name to come, at most 10 s in all; a server that is stopped is waited for until it goes on, dies or the set is aborted. One thread of a process at a
+ * time asks, the others wait. The device belongs to the set and ends with it; it is never freed by the caller.
  * OPEN all devices are open (harmless: ends a loop); PROTOCOL not configured yet, or this device is already open; INVALID no such name; ABORT;
  * TIMEOUT; BUSY
  * the device's last consumer left but lives: wait for its end; MEMORY, also when no descriptor is free: the device is this process's, call again.
@@ -423,15 +426,16 @@ VDSET_API int32_t vdset_set_explain_handle(vdset_set *set, uint32_t handle, char
 
 /* VDI SignalAbort. Ends the set for everyone at once: every uncompleted command completes with ERROR_OPERATION_ABORTED, every wait returns ABORT.
  * code and text
- * (may be NULL) travel to all sides. OK also when already aborted. Then stop touching buffers and close. Does not block. */
+ * (may be NULL; its first REASON_BYTES_MAX - 1 bytes) travel to all sides. OK also when already aborted. Then stop touching buffers and close. Does not
+ * block. */
 VDSET_API int32_t vdset_set_signal_abort(vdset_set *set, int32_t code, const char *text);
 
-/* Who aborted and why (out->struct_bytes set by the caller). PROTOCOL not aborted. Does not block. */
+/* Who aborted and why (out->struct_bytes set by the caller). PROTOCOL not aborted. Blocks at most 0.1 s, once: for the server's words. */
 VDSET_API int32_t vdset_set_get_abort_reason(vdset_set *set, struct vdset_abort_reason *out);
 
 /* For the primary: the loss of that number, 0 the latest (out->struct_bytes set by the caller). The log says each as it comes; a program that only
- * looks asks for the latest and compares `number` with what it has seen. PROTOCOL none so far, or this is a secondary; INVALID no such number, or
- * forgotten. Does not block. */
+ * looks asks for the latest and compares `number` with what it has seen. PROTOCOL none so far, or this is a secondary; INVALID no such number,
+ * forgotten, or out is NULL. Any thread. Does not block. */
 VDSET_API int32_t vdset_set_get_loss(vdset_set *set, uint32_t number, struct vdset_loss *out);
 
 /* VDI Close. Frees everything, always: devices and buffer addresses end, the set pointer too. A primary's name is free when it returns. OPEN (still
@@ -471,7 +475,8 @@ VDSET_API int32_t vdset_server_begin_configuration(vdset_server *server, const s
  * MEMORY: more than POOLS_MAX classes or BUFFERS_MAX buffers, or (after) not enough memory; PROTOCOL; ABORT; INVALID. */
 VDSET_API int32_t vdset_server_request_buffers(vdset_server *server, uint32_t size_bytes, uint32_t alignment_bytes, uint32_t count);
 
-/* VDI QueryAvailableBuffers. How many buffers of this kind allocate_buffer could give now (before end_configuration: could be requested). */
+/* VDI QueryAvailableBuffers. How many buffers of this kind allocate_buffer could give now (before end_configuration: could be requested).
+ * PROTOCOL begin_configuration first, or the set has ended; ABORT; INVALID the size or the alignment. Any thread. Does not block. */
 VDSET_API int32_t vdset_server_query_available_buffers(vdset_server *server, uint32_t size_bytes, uint32_t alignment_bytes, uint32_t *out);
 
 /* VDI EndConfiguration. Makes the buffers, all pages present, and lets the clients go on. MEMORY: nothing was made, the requests are forgotten, the
@@ -503,12 +508,13 @@ VDSET_API int32_t vdset_server_get_descriptor(vdset_server *server, int *out);
  * PROTOCOL no descriptor yet; BUSY an agent runs. Does not block. */
 VDSET_API int32_t vdset_server_arm(vdset_server *server);
 
-/* VDI AllocateBuffer: a buffer of the smallest class that fits. It is the caller's until sent, and again from the callback on. MEMORY none is free
- * now: free or wait
- * for a completion; INVALID no class fits; PROTOCOL; ABORT. */
+/* VDI AllocateBuffer: a buffer of the smallest class that fits. It is the caller's until sent, and again from the callback on; after 995 from a
+ * process that left alive, from that process's death on (send_command). MEMORY none is free now: free or wait for a completion; INVALID no class fits;
+ * PROTOCOL; ABORT. */
 VDSET_API int32_t vdset_server_allocate_buffer(vdset_server *server, uint32_t size_bytes, uint32_t alignment_bytes, void **out);
 
-/* VDI FreeBuffer. INVALID not an allocated buffer, or it is in a command under way. */
+/* VDI FreeBuffer. size_bytes as allocated, or less (0 is always right). INVALID not an allocated buffer, a smaller one, or it is in a command under
+ * way; PROTOCOL there are no buffers yet. Any thread. Does not block. */
 VDSET_API int32_t vdset_server_free_buffer(vdset_server *server, void *buffer, uint32_t size_bytes);
 
 /* VDI IsSharedBuffer: 1 if the address lies in a buffer of this set, else 0. */
@@ -525,7 +531,7 @@ VDSET_API int32_t vdset_server_map_buffer_handle(vdset_server *server, uint32_t 
 VDSET_API int32_t vdset_server_signal_abort(vdset_server *server, int32_t code, const char *text);
 /* Who aborted and why, as vdset_set_get_abort_reason. */
 VDSET_API int32_t vdset_server_get_abort_reason(vdset_server *server, struct vdset_abort_reason *out);
-/* Which secondaries were lost, as vdset_set_get_loss. A loss is there before the completions of its commands are called. */
+/* Which secondaries were lost, as vdset_set_get_loss, under the same numbers. A loss is there before the completions of its commands are called. */
 VDSET_API int32_t vdset_server_get_loss(vdset_server *server, uint32_t number, struct vdset_loss *out);
 
 /* VDI Close. Frees everything, always. Outstanding commands get their completion with 995 first: in the agent's thread if one runs, else here.
@@ -538,14 +544,15 @@ VDSET_API int32_t vdset_server_close(vdset_server *server);
  * are safe. Read and Write need a buffer of this set and 0 < size <= max_transfer, a multiple of block_bytes;
  * Read not in a data_read_only set.
  * On failure the completion (if any) is called at once, in this thread, with a mapped code, and the VDI code is returned:
- * QUEUE_FULL 1450; IO_ERROR 1117; PROTOCOL 6 (device closed, or no client state yet); ABORT 995. INVALID: not called, nothing happened. Does not
- * block. Places are used in turn: while the oldest command is under way, queue_depth - 1 later ones find room, finished or not. */
+ * QUEUE_FULL 1450; IO_ERROR 1117; PROTOCOL 6 (device closed, or no client state yet); ABORT 995. INVALID: not called, nothing happened; also for a
+ * buffer that a process had fetched which left (VDSET_CALL_LEFT), until that process is dead: use another. Does not block. Places are used in turn: while
+ * the oldest command is under way, queue_depth - 1 later ones find room, finished or not. */
 VDSET_API int32_t vdset_server_device_send_command(vdset_server_device *device, struct vdset_command *command);
 
 /* VDI CloseDevice. The client sees CLOSE after what is queued. With the last device the set ends normally. CLOSE already closed; ABORT. */
 VDSET_API int32_t vdset_server_device_close(vdset_server_device *device);
 
-/* Commands sent and not yet final on this device. */
+/* Commands sent whose completion has not been called on this device. INVALID. Any thread. Does not block. */
 VDSET_API int32_t vdset_server_device_outstanding(vdset_server_device *device, uint32_t *out);
 
 #ifdef __cplusplus

@@ -275,6 +275,47 @@ TEST_CASE("answers that nobody asked for, of the wrong kind, or that cannot be, 
   }
 }
 
+TEST_CASE("losses that cannot be are cut to what can, and numbers only grow") {
+  Rig rig;
+  rig.activate();
+  REQUIRE(rig.configuration() == VDSET_OK);
+  const auto say = [&rig](std::uint32_t number, std::uint32_t most, const char* name) {
+    Message message;
+    message.kind = MessageKind::loss;
+    message.request = number;
+    message.result = static_cast<std::int32_t>(most);
+    message.a = message.b = message.c = message.d = most;
+    message.set_text(name, std::strlen(name));
+    REQUIRE(send_message(rig.server->socket, message) == 0);
+  };
+  const auto ask = [&rig](std::uint32_t number, vdset_loss& out) {
+    out.struct_bytes = sizeof out;
+    return vdset_set_get_loss(rig.set, number, &out);
+  };
+  vdset_loss loss{};
+  CHECK(ask(0, loss) == VDSET_E_PROTOCOL);
+  say(0, 1, "set");  // No number at all.
+  CHECK(ask(0, loss) == VDSET_E_PROTOCOL);
+  say(7, ~0u, "a\\b");
+  say(7, 1, "set");
+  say(6, 1, "set");
+  REQUIRE(ask(0, loss) == VDSET_OK);
+  CHECK(loss.number == 7);
+  CHECK(loss.count == 7);
+  CHECK(loss.call == VDSET_CALL_LEFT);
+  CHECK(loss.devices == VDSET_DEVICES_MAX);
+  CHECK(loss.commands == 64 * 128);
+  CHECK(loss.handed_over == loss.commands);
+  CHECK(loss.device[0] == 0);
+  CHECK(ask(6, loss) == VDSET_E_INVALID);
+  CHECK(ask(8, loss) == VDSET_E_INVALID);
+  say(~0u, 0, "set");
+  say(5, 3, "set");
+  REQUIRE(ask(~0u, loss) == VDSET_OK);
+  CHECK(std::string(loss.device) == "set");
+  CHECK(ask(7, loss) == VDSET_E_INVALID);  // Far behind the latest.
+}
+
 TEST_CASE("a refusal with a code that is none of ours is UNEXPECTED") {
   for (std::int32_t code : {1, 0x7fffffff, INT32_MIN, -1}) {
     Rig rig;

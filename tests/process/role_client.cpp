@@ -166,6 +166,12 @@ std::string loss(const Words& w) {
   return code == VDSET_OK ? described(l) : refused(code);
 }
 
+/// The last that this process does.
+std::string close_and_end(const Words& w) {
+  vdset_set_close(set_of(w));
+  _exit(0);
+}
+
 std::string close_set(const Words& w) {
   return result(vdset_set_close(set_of(w)));
 }
@@ -187,6 +193,7 @@ void add_client_verbs(Verbs& verbs) {
                 {"abort", abort_set},
                 {"reason", reason},
                 {"loss", loss},
+                {"close-and-end", close_and_end},
                 {"close", close_set}});
 }
 

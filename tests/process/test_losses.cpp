@@ -2,6 +2,7 @@
 // and with what in its hands.
 #include <doctest/doctest.h>
 #include <string>
+#include <vector>
 #include "tests/support/process.hpp"
 
 using namespace process;
@@ -48,12 +49,9 @@ struct Play {
     expect_said(told(server, "server-loss", e.number), e);
     expect_said(told(primary, "loss", e.number), e);
   }
-  /// Asks until it is known; the stage's watchdog is the limit.
+  /// Asks until it is known.
   static Answer told(Role& role, const std::string& verb, unsigned number) {
-    Answer said = role.call(verb + " " + std::to_string(number));
-    while (!said.ok())
-      said = role.call(verb + " " + std::to_string(number));
-    return said;
+    return role.until_ok(verb + " " + std::to_string(number));
   }
   static void expect_said(const Answer& said, const Expected& e) {
     CHECK(said.number("count") == e.number);
@@ -144,5 +142,77 @@ TEST_CASE("the latest losses are remembered, older ones forgotten") {
     CHECK(role->ok(std::string(verb) + " 2").number("count") == losses_kept + 1);
     CHECK(role->ok(std::string(verb) + " 0").number("number") == losses_kept + 1);
   }
+  bury(play.server, play.primary);
+}
+
+TEST_CASE("who closes and ends at once is no loss, however late the server looks") {
+  Play play("");
+  for (int i = 0; i < 30; ++i) {
+    Role& role = play.join("polite-" + std::to_string(i));
+    const bool late = i % 2 != 0;
+    if (late) play.server.stop();
+    role.start("end", "close-and-end");
+    role.expect_end();
+    if (late) play.server.proceed();
+  }
+  // One who is lost after all of them is the first.
+  Role& last = play.join("last");
+  const pid_t pid = last.pid();
+  last.kill();
+  play.expect({1, call_died, pid, 0, 0, 0, ""});
+  bury(play.server, play.primary);
+}
+
+TEST_CASE("who ends the set and closes is no loss") {
+  for (const bool late : {false, true}) {
+    Play play("");
+    Role& role = play.join("role");
+    if (late) play.server.stop();
+    role.ok("abort 7 enough");
+    role.start("end", "close-and-end");
+    role.expect_end();
+    if (late) play.server.proceed();
+    play.server.until("server-configuration", "VDSET_E_ABORT");
+    CHECK(play.server.ok("server-reason").number("code") == 7);
+    Role& killed = play.primary;
+    killed.until("configuration 0", "VDSET_E_ABORT");
+    play.server.refuse("server-loss 0", "VDSET_E_PROTOCOL");
+  }
+}
+
+TEST_CASE("what an error kept from being handed over is not counted as handed over") {
+  Play play("hand_over=1");
+  Role& busy = play.join("busy");
+  busy.ok("open play.1");
+  play.give(busy, "play.1", 3);
+  const pid_t pid = busy.pid();
+  play.server.stop();  // It learns of the error and of the death at once.
+  busy.ok("complete 1 29 0");
+  busy.kill();
+  play.server.proceed();
+  std::vector<unsigned> codes;
+  for (int i = 0; i < 3; ++i)
+    codes.push_back(static_cast<unsigned>(play.server.ok("completion").number("code")));
+  CHECK(codes == std::vector<unsigned>{29, 995, 995});
+  play.expect({1, call_died, pid, 1, 2, 0, "play.1"});
+  bury(play.server, play.primary);
+}
+
+TEST_CASE("a primary that was stopped hears of all that are remembered, under the same numbers") {
+  constexpr unsigned losses = 250;  // More than its socket holds.
+  Play play("");
+  play.primary.stop();
+  for (unsigned i = 0; i < losses; ++i) {
+    play.join("victim").kill();
+    play.stage.drop_last();
+  }
+  const Answer at_server = Play::told(play.server, "server-loss", losses);
+  play.primary.proceed();
+  const Answer at_primary = Play::told(play.primary, "loss", losses);
+  CHECK(at_primary.at("pid") == at_server.at("pid"));
+  CHECK(at_primary.number("count") == losses);
+  for (unsigned number = losses - losses_kept + 1; number <= losses; ++number)
+    CHECK(play.primary.ok("loss " + std::to_string(number)).at("pid") ==
+          play.server.ok("server-loss " + std::to_string(number)).at("pid"));
   bury(play.server, play.primary);
 }

@@ -284,6 +284,13 @@ void Role::kill() {
   waiting_.clear();
 }
 
+void Role::expect_end() {
+  reap(watchdog_ms);
+  waiting_.clear();
+  CHECK_MESSAGE((WIFEXITED(status_) && WEXITSTATUS(status_) == 0),
+                name_ << " ended with status " << status_);
+}
+
 void Role::expect_death(int number) {
   reap(watchdog_ms);
   waiting_.clear();

@@ -98,6 +98,8 @@ class Role {
   void proceed();
   /// SIGKILL and reap.
   void kill();
+  /// The process must end well, of its own.
+  void expect_end();
   /// The process must end by this signal, of its own.
   void expect_death(int number);
   bool dead() const { return reaped_; }
