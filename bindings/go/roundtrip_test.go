@@ -178,6 +178,35 @@ func TestCallbacks(t *testing.T) {
 	must(t, r.set.Close())
 }
 
+// Nobody reaps beside an agent, not even while it is in a Done; and what could not be sent says how
+// VDI would have ended it.
+func TestOneAgent(t *testing.T) {
+	r := newRig(t, plan{devices: 1})
+	command := r.command(CommandWrite)
+	command.Done = func(done *ServerCommand) {
+		wantCode(t, r.server.RunCompletionAgent(background), ErrBusy)
+		_, err := r.server.TryNextCompletion()
+		wantCode(t, err, ErrBusy)
+		must(t, r.engines[0].Close())
+	}
+	must(t, r.engines[0].SendCommand(command))
+	end := make(chan error)
+	go func() { end <- r.server.RunCompletionAgent(soon(t)) }()
+	fetched, err := r.devices[0].GetCommand(soon(t))
+	must(t, err)
+	must(t, fetched.Complete(Success, fetched.Size()))
+	must(t, <-end)
+	refused := &ServerCommand{Code: CommandFlush}
+	wantCode(t, r.engines[0].SendCommand(refused), ErrProtocol)
+	if refused.CompletionCode != InvalidHandle {
+		t.Errorf("the refused command ends with %d", refused.CompletionCode)
+	}
+	_, err = r.devices[0].GetCommand(soon(t))
+	wantCode(t, err, ErrClose)
+	must(t, r.server.Close())
+	must(t, r.set.Close())
+}
+
 func describe(t *testing.T, set *Set, buffer []byte) BufferInfo {
 	info, err := set.DescribeBuffer(buffer)
 	must(t, err)

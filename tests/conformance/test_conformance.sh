@@ -5,8 +5,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$1
-rust=$("$here/build_rust.sh" "$build")
-go=$("$here/build_go.sh" "$build")
+rust=$("$here/../mixed/build_rust.sh" "$build" face)
+go=$("$here/../mixed/build_go.sh" "$build" face)
 export LD_LIBRARY_PATH=$build/abi:$build/bindings/vdi
 exec "$build/tests/conformance/test_conformance" --face c --face pull --face vdi \
   --face "rust=$rust" --face "go=$go"
