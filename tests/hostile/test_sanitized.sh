@@ -12,8 +12,10 @@ deep=${VDSET_TEST_DEEP:-1}
 targets='tests/unit/test_core_unit tests/unit/test_abi_unit tests/unit/test_faults
   tests/process/role tests/process/role_faults tests/process/test_process
   tests/conformance/test_conformance tests/hostile/test_impostors tests/hostile/scribble'
-# A process that is killed cannot report leaks, and its roles are.
-export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1
+# A process that is killed cannot report leaks, and its roles are. Who writes into what is read-only
+# is to die of it as everywhere.
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0
+export UBSAN_OPTIONS=halt_on_error=1
 
 set_up() {
   [[ -f $build/build.ninja ]] ||
