@@ -154,6 +154,24 @@ void Life::reap(Place place) {
   judge_end(place, status);
 }
 
+void Life::kill_all() {
+  book_.ending = 1;
+  for (int p = 0; p < places; ++p) {
+    was_killed_[p] = true;
+    if (pids_[p] > 0) kill(pids_[p], SIGKILL);
+  }
+}
+
+void Life::check_all_killed(Sum& sum) {
+  ground_.used = std::min<std::uint32_t>(book_.next_id, ids_max);
+  ++sum.all_killed;
+  check_names(true);
+  const std::string leaks = ground_.leaks();
+  if (!leaks.empty()) complain("all were killed, and left: %s", leaks.c_str());
+  sum.passed += wrong_ == 0;
+  sum.wrong += wrong_ != 0;
+}
+
 void Life::reap_all() {
   for (int p = 0; p < places; ++p) {
     int status = 0;

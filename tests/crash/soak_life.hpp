@@ -30,6 +30,7 @@ struct Sum {
   unsigned held_by_last = 0;  // Primaries and servers killed while a client held a command.
   std::uint64_t commands = 0, well = 0, failed = 0, recalled = 0, handed_over = 0;
   std::uint64_t looked_for_leaks = 0;
+  unsigned all_killed = 0;  // Lives whose processes were all killed at once.
   Judged judged[endings];
   unsigned passed = 0, wrong = 0;
   std::vector<double> sweep_us, abort_us;
@@ -78,6 +79,8 @@ class Life {
   /// SIGKILL, at once; the time just before it.
   std::uint64_t kill_one(Place place);
   void reap(Place place);
+  /// All at once, so that nobody tidies up.
+  void kill_all();
   /// All of them, which end by themselves or were killed.
   void reap_all();
   /// False, and a complaint: not in the watchdog's time.
@@ -93,6 +96,8 @@ class Life {
     }
     return true;
   }
+  /// After kill_all: what is left is two empty nodes at most, until the next set of that name.
+  void check_all_killed(Sum& sum);
   /// The books of a life that has ended.
   void check(Ending ending, Sum& sum);
 

@@ -289,7 +289,7 @@ std::int32_t serve(vdset_device* device, std::uint32_t lane) {
     const bool counts = held[count - 1]->code != VDSET_COMMAND_CLEAR_ERROR;
     while (book->hold != 0 && lane != 0 && counts) {
       ++book->lane[lane].served;
-      pause();
+      usleep(1000);
     }
     for (std::uint32_t i = 0; i < count; ++i) {
       if ((code = complete(device, lane, *held[i])) < 0) return code;

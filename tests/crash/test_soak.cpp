@@ -40,6 +40,25 @@ class Soak {
     life.check(ending, sum);
   }
 
+  /// Everybody at once: while the set begins, or in full work.
+  void kill_everybody() {
+    Life life(ground_);
+    const auto when = static_cast<unsigned>(random_() % 3);
+    if (when == 0) {
+      life.start(Life::primary);
+      usleep(static_cast<useconds_t>(random_() % 3000));
+      life.start(Life::server);
+    } else {
+      life.begin(sum.all_killed % 2 != 0);
+    }
+    if (when == 2)
+      life.until("serve", [&] { return book_.lane[1].served != 0 && book_.lane[2].served != 0; });
+    usleep(static_cast<useconds_t>(random_() % 3000));
+    life.kill_all();
+    life.reap_all();
+    life.check_all_killed(sum);
+  }
+
   std::string leaks() const { return ground_.leaks(); }
 
   Sum sum;
@@ -134,6 +153,7 @@ void print(Sum& sum, double seconds, std::uint64_t seed) {
         "(their server died before their end); %u clients heard of an abort\n",
         ending_names[i], sum.judged[i].lives, static_cast<Long>(sum.judged[i].judged),
         static_cast<Long>(sum.judged[i].unjudged), sum.judged[i].heard_abort);
+  std::printf("all processes killed at once: %u times, nothing left\n", sum.all_killed);
   std::printf("in full work: sweep of a secondary");
   print_times(sum.sweep_us);
   std::printf("; abort by a death");
@@ -174,6 +194,8 @@ int run(const char* program) {
   const std::uint64_t begin = now_ns();
   while (sum.kills < kills && sum.wrong < 5)
     soak.live(kills_each_life - 1);
+  for (unsigned i = 0; i < kills / 10 + (is_deep ? 0 : 20) && sum.wrong < 5; ++i)
+    soak.kill_everybody();
   print(sum, static_cast<double>(now_ns() - begin) / 1e9, seed);
   judge(sum, soak.leaks());
   std::printf("%u passed, %u failed\n", sum.passed, sum.wrong);
