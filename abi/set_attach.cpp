@@ -11,9 +11,10 @@ namespace {
 
 using core::Site;
 
-void latch(vdset_set& set, std::uint32_t word) {
+/// True: it is news to this process.
+bool latch(vdset_set& set, std::uint32_t word) {
   std::uint32_t none = 0;
-  set.aborted.compare_exchange_strong(none, word, std::memory_order_acq_rel);
+  return set.aborted.compare_exchange_strong(none, word, std::memory_order_acq_rel);
 }
 
 void keep_own_record(vdset_set& set, const core::AbortRecord& record) {
@@ -149,18 +150,20 @@ bool is_deserted(const vdset_set& set) {
   return is_dead(set.alive) || (set.request_socket >= 0 && port::is_hung_up(set.request_socket));
 }
 
-/// Latches an end of the set that somebody has made known.
+/// Latches an abort that another process has made known, and passes it on: that one may have died
+/// before it woke anybody, and a death wakes one waiter of each word.
+static bool take_in(vdset_set& set, std::uint32_t word) {
+  if (latch(set, word)) wake_everybody(*set.wake, set.geometry.device_count);
+  return true;
+}
+
+/// Whether somebody has made an abort of the set known.
 static bool is_end_known(vdset_set& set, core::SetState& state) {
   const std::uint32_t requested = core::abort_requested(atomics, *set.wake);
-  if (requested != 0) {
-    latch(set, requested);
-    return true;
-  }
+  if (requested != 0) return take_in(set, requested);
   state = core::read_state(atomics, *set.view.header);
-  if (state == core::SetState::aborted) {
-    latch(set, core::AbortWord{true, VDSET_CALL_NONE, core::server_index}.pack());
-    return true;
-  }
+  if (state == core::SetState::aborted)
+    return take_in(set, core::AbortWord{true, VDSET_CALL_NONE, core::server_index}.pack());
   if (state <= core::SetState::aborted) return false;
   abort_set(set, VDSET_CALL_POISONED, core::server_index, "a set state in S that cannot be",
             VDSET_E_UNEXPECTED);
