@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # record.sh [NAME...]: makes the logs of this directory anew, all or those named: crash-sweep, soak,
 # latency, recall, parked, model, promela. An hour on two quiet processors. The first line of each
-# says of which
-# commit and by which command, the second how busy the machine was.
+# says of which commit and by which command, the second how busy the machine was.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/../.."
 logs=docs/logs
@@ -17,7 +16,11 @@ record() {  # record NAME COMMAND...
     echo "$commit: VDSET_TEST_DEEP=$VDSET_TEST_DEEP $*"
     echo "$(nproc) processors, load $load at the beginning"
     "$@" 2>&1 | grep -v '^\[doctest\] \(doctest\|run\)'
-  } >"$logs/$name.txt.new" || { cat "$logs/$name.txt.new"; echo "record.sh: $name failed" >&2; exit 1; }
+  } >"$logs/$name.txt.new" || {
+    cat "$logs/$name.txt.new"
+    echo "record.sh: $name failed" >&2
+    exit 1
+  }
   mv "$logs/$name.txt.new" "$logs/$name.txt"
   tail -n 1 "$logs/$name.txt"
 }
