@@ -1,6 +1,6 @@
-// tests/crash/test_parked.cpp: 64 waiters of five kinds in eight processes, all asleep, when the set
-// is aborted (by any of them, also by one that is killed before it wakes anybody) or its server or
-// primary is killed: every call returns ABORT. Prints how soon.
+// tests/crash/test_parked.cpp: 64 waiters of five kinds in eight processes, all asleep, when the
+// set is aborted (by any of them, also by one that is killed before it wakes anybody) or its server
+// or primary is killed: every call returns ABORT. Prints how soon.
 //
 //   test_parked ROLE
 // VDSET_TEST_DEEP=N   N times 1,000 kills of servers and primaries, and 50 of each other end

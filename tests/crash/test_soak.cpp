@@ -194,7 +194,7 @@ int run(const char* program) {
   const std::uint64_t begin = now_ns();
   while (sum.kills < kills && sum.wrong < 5)
     soak.live(kills_each_life - 1);
-  for (unsigned i = 0; i < kills / 10 + (is_deep ? 0 : 20) && sum.wrong < 5; ++i)
+  for (unsigned i = 0; i < kills / 10 + (is_deep ? 0 : 60) && sum.wrong < 5; ++i)
     soak.kill_everybody();
   print(sum, static_cast<double>(now_ns() - begin) / 1e9, seed);
   judge(sum, soak.leaks());
