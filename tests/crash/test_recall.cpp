@@ -13,6 +13,7 @@
 #include <vector>
 #include "core/client_ring.hpp"
 #include "core/server_device.hpp"
+#include "tests/support/lines.hpp"
 
 namespace vdset {
 namespace {
@@ -152,11 +153,11 @@ class Race {
   }
 
   core::SubmissionLine submissions_[depth]{};
-  core::CompletionLine completions_[depth]{};
+  support::Lines<depth> lines_;
   core::ClientHeader header_{};
   core::ServerDevice<core::RealAtomics> device_{
-      core::ServerRing<core::RealAtomics>(submissions_, completions_), header_};
-  core::ClientRing<core::RealAtomics> ring_{submissions_, completions_, header_, client, 0};
+      core::ServerRing<core::RealAtomics>(submissions_, lines_), header_};
+  core::ClientRing<core::RealAtomics> ring_{submissions_, lines_, header_, client, 0};
   std::vector<Ticket> tickets_{64};
   core::Taken handed_[depth]{};
   std::atomic<std::uint32_t> put_{0}, got_{0}, clears_delivered_{0};
