@@ -16,10 +16,9 @@ type Set struct {
 	gate    gate
 	closing atomic.Bool
 
-	waits      waiter
-	turn       chan struct{} // Who uses waits. One place.
-	ended      chan struct{} // Closed by Close.
-	configured atomic.Bool   // This process knows of the configuration.
+	waits waiter
+	turn  chan struct{} // Who uses waits. One place.
+	ended chan struct{} // Closed by Close.
 
 	mu      sync.Mutex // Guards the rest.
 	devices []*Device
@@ -99,18 +98,7 @@ func (s *Set) configuration() (Config, error) {
 	if Code(code) == ErrTimeout {
 		return Config{}, ErrTimeout
 	}
-	if err == nil && s.configured.CompareAndSwap(false, true) {
-		s.waits.nudge()
-	}
 	return configFromC(&out), err
-}
-
-// notice follows calls by which the library may have learned of the configuration: from then on the
-// set's descriptor does not tell of it, and who waits for that must look.
-func (s *Set) notice() {
-	if !s.configured.Load() {
-		_, _ = s.configuration()
-	}
 }
 
 // WaitForAbort waits until the set is aborted, and says why. A set that ends normally is waited for
@@ -170,7 +158,6 @@ func (s *Set) OpenDevice(name string) (*Device, error) {
 	defer s.gate.leave()
 	var c *C.vdset_device
 	err = call(func() C.int32_t { return C.vdset_set_open_device(s.c, cName, &c) })
-	s.notice()
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +183,6 @@ func (s *Set) GetBufferHandle(buffer []byte) (Handle, error) {
 	}
 	defer s.gate.leave()
 	out := C.go_set_get_handle(at(unsafe.Pointer(s.c)), at(unsafe.Pointer(&buffer[0])))
-	s.notice()
 	return handleOf(out)
 }
 
@@ -209,7 +195,6 @@ func (s *Set) MapBufferHandle(handle Handle) ([]byte, error) {
 	}
 	defer s.gate.leave()
 	out := C.go_set_map_handle(at(unsafe.Pointer(s.c)), C.uint32_t(handle))
-	s.notice()
 	return bytesOf(out)
 }
 
@@ -225,7 +210,6 @@ func (s *Set) DescribeBuffer(buffer []byte) (BufferInfo, error) {
 	var out C.struct_vdset_buffer
 	out.struct_bytes = C.uint32_t(unsafe.Sizeof(out))
 	code := C.vdset_set_describe_buffer(s.c, unsafe.Pointer(&buffer[0]), &out)
-	s.notice()
 	return infoOf(code, &out)
 }
 

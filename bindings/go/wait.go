@@ -73,7 +73,7 @@ func (w *waiter) wait(ctx context.Context, look func() bool) error {
 		if err == nil {
 			return w.err
 		}
-		// Woken by a deadline: of a context, this or an earlier wait's, by end, or by nudge. What
+		// Woken by a deadline: of a context, this or an earlier wait's, or by end. What
 		// they did is undone here; they had set what is asked for next before.
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return errorf(ErrUnexpected, err.Error())
@@ -98,8 +98,7 @@ func (w *waiter) sleep(ctx context.Context) error {
 }
 
 // step is called by Go's poller before it waits for an edge, and after each. Arm clears the
-// descriptor after the poller has begun to take note of edges, so that none is lost. Whoever nudges
-// before the look is seen by it, after it by the poller.
+// descriptor after the poller has begun to take note of edges, so that none is lost.
 func (w *waiter) step(uintptr) bool {
 	if w.look() {
 		return true
@@ -147,15 +146,6 @@ func (w *waiter) end() {
 	w.opening.Lock()
 	defer w.opening.Unlock()
 	w.ended.Store(true)
-	if w.file != nil {
-		w.wake()
-	}
-}
-
-// nudge makes who waits look again.
-func (w *waiter) nudge() {
-	w.opening.Lock()
-	defer w.opening.Unlock()
 	if w.file != nil {
 		w.wake()
 	}
