@@ -78,6 +78,22 @@ struct DeviceRig {
     VDSET_HOLDS(a.accesses - before <= 3 * depth * (16 + depth * 10) + 64);
     enter(*list);
   }
+  /// What an agent asks before it sleeps, and a grant of what a consumer holds; or it closes.
+  void ask(std::uint32_t choice) {
+    const std::uint64_t before = a.accesses;
+    std::uint32_t held = 0;
+    switch (choice) {
+      case 0: device.close(); break;
+      case 1: static_cast<void>(device.ring().any_final(a)); break;
+      case 2:
+        device.for_each_held(a, [&](std::uint32_t, std::uint32_t handle) {
+          VDSET_HOLDS(handle == 7 && ++held <= depth);
+        });
+        break;
+      default: return;
+    }
+    VDSET_HOLDS(a.accesses - before <= depth + 1);
+  }
   /// As after an abort: everything that was accepted has been called back, once.
   void finish() {
     auto list = std::make_unique<core::FinishedList>();

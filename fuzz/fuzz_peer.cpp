@@ -24,8 +24,8 @@ void run_server(Input& in) {
       rig.poll();
     else if (choice == 6)
       rig.sweep(in.flip());
-    else if (in.byte() == 0)
-      rig.device.close();
+    else
+      rig.ask(in.byte());
   }
   rig.finish();
 }
