@@ -134,11 +134,12 @@ class Pulled {
     const std::lock_guard guard(lock_);
     sent_.insert(&sent);
   }
+  void forget(Sent& sent) {
+    const std::lock_guard guard(lock_);
+    sent_.erase(&sent);
+  }
   void finish(Sent& sent) {
-    {
-      const std::lock_guard guard(lock_);
-      sent_.erase(&sent);
-    }
+    forget(sent);
     completed(&sent.c, &sent);
   }
   /// After Close: what was outstanding is the caller's again, with its code.
@@ -175,7 +176,10 @@ class CServerDevice : public ServerDevice {
     const int result = vdset_server_device_send_command(device_, &sent.c);
     // The answer stands for the callback that is owed; these two owe none.
     const bool owed = result != ok && result != VDSET_E_INVALID && result != VDSET_E_NOTOPEN;
-    if (owed) pulled_->finish(sent);
+    if (owed)
+      pulled_->finish(sent);
+    else if (result != ok)
+      pulled_->forget(sent);
     return result;
   }
   int close() override { return vdset_server_device_close(device_); }
