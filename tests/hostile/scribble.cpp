@@ -71,11 +71,14 @@ void pace(const Round& round) {
   if (round.number % 2 == 0 && tally->writes % 256 < 192) usleep(30);
 }
 
-/// Joins that come too early come again until the set is there.
+/// Joins that come too early come again until the set is there, or a starved machine answers.
 template <class Call>
 std::int32_t patiently(Call call) {
   std::int32_t result = call();
-  for (int i = 0; i < 1000 && (result == VDSET_E_INVALID || result == VDSET_E_PROTOCOL); ++i) {
+  const auto is_early = [&] {
+    return result == VDSET_E_INVALID || result == VDSET_E_PROTOCOL || result == VDSET_E_TIMEOUT;
+  };
+  for (int i = 0; i < 1000 && is_early(); ++i) {
     usleep(1000);
     result = call();
   }
