@@ -13,7 +13,7 @@ inline constexpr std::uint32_t ids_max = 1u << 24;
 inline constexpr char set_name[] = "soak";
 inline constexpr const char* device_names[lanes] = {"soak", "soak.1", "soak.2"};
 
-enum class Kind : std::uint32_t { server, primary, secondary, worker };
+enum class Kind : std::uint32_t { server, primary, secondary, worker, idle };
 
 /// One command; its id is its position.
 struct Entry {
@@ -33,7 +33,7 @@ struct Book {
   std::atomic<std::uint32_t> stop;    // The server finishes what is under way.
   std::atomic<std::uint32_t> hold;    // Secondaries keep what they fetch.
   std::atomic<std::uint32_t> ending;  // The primary or the server is being killed.
-  std::atomic<std::uint32_t> created, configured;
+  std::atomic<std::uint32_t> created, configured, is_idle;
   std::atomic<std::uint32_t> heard_close, heard_abort;  // Clients that came to this end.
   std::atomic<std::uint32_t> next_id, ended;
   std::atomic<std::uint32_t> server_result, buffers_left;

@@ -9,7 +9,7 @@
 
 namespace vdset::soak {
 
-constexpr std::uint64_t watchdog_ns = 10'000'000'000;
+constexpr std::uint64_t watchdog_ns = 60'000'000'000;
 
 /// How a life ended; each kind is judged by itself.
 enum Ending : unsigned { by_itself, primary_killed, server_killed, endings };
@@ -89,7 +89,7 @@ class Life {
     const std::uint64_t limit = now_ns() + watchdog_ns;
     while (!done()) {
       if (now_ns() > limit) {
-        complain("nothing happens in 10 s: %s", what);
+        complain("nothing happens in a minute: %s", what);
         return false;
       }
       usleep(50);

@@ -382,6 +382,10 @@ int run(int count, char** words) {
     case Kind::primary: run_primary(); break;
     case Kind::secondary: run_secondary(lane, false); break;
     case Kind::worker: run_secondary(lane, true); break;
+    case Kind::idle:  // No library: a process of that size, to be killed.
+      book->is_idle = 1;
+      for (;;)
+        pause();
   }
   const unsigned left = descriptor_count() - descriptors, parts = mapped_parts();
   if (left != 0) complain("%u descriptors are left in process %d", left, getpid());
