@@ -3,7 +3,7 @@
 // somebody only polls the pidfd. docs/logs/latency.txt is the log of a full run.
 //
 //   test_latency ROLE
-// VDSET_TEST_DEEP=N   N times 1,000 kills of each kind of the small process, 100 of 64 MiB, 20 of 1 GiB
+// VDSET_TEST_DEEP=N   N times 1,000 kills of the small process, 100 of 64 MiB, 20 of 1 GiB
 #include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,7 +23,8 @@ double at(Times times, unsigned percent) {
   return times.empty() ? 0 : times[std::min(times.size() - 1, times.size() * percent / 100)];
 }
 
-/// From SIGKILL to the pidfd's readiness, of the same program, which does nothing; 0: it went wrong.
+/// From SIGKILL to the pidfd's readiness, of the same program, which does nothing; 0: it went
+/// wrong.
 double bare_kill(Ground& ground, unsigned mib) {
   Book& book = ground.book();
   book.is_idle = 0;
