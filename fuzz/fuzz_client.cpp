@@ -52,7 +52,7 @@ void change_some(Server& server, Input& in, std::uint32_t most) {
   for (std::uint32_t changes = in.below(most); changes > 0; --changes) {
     switch (in.below(4)) {
       case 0: change(server.w, 8192, in); break;
-      case 1: change(server.c, 64 * 17, in); break;
+      case 1: change(server.c, core::line_bytes * (1 + 2 * server.g.queue_depth), in); break;
       default: change(server.s, server.s.map.bytes, in);
     }
   }

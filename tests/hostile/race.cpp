@@ -29,12 +29,11 @@ constexpr std::uint32_t depth = 8;
 /// The order of one edge taken away, where that is asked for.
 struct Weakened : RealAtomics {
   template <Site site>
-  static bool compare_exchange(Word& word, std::uint32_t& expected, std::uint32_t desired) {
-    if constexpr (site == Site::complete_cas)
-      return __atomic_compare_exchange_n(&word.value, &expected, desired, false, __ATOMIC_RELAXED,
-                                         __ATOMIC_RELAXED);
+  static void store(Word& word, std::uint32_t value) {
+    if constexpr (site == Site::complete_finished)
+      __atomic_store_n(&word.value, value, __ATOMIC_RELAXED);
     else
-      return RealAtomics::compare_exchange<site>(word, expected, desired);
+      RealAtomics::store<site>(word, value);
   }
 };
 #ifdef VDSET_PLANTED_RACE
@@ -45,7 +44,7 @@ using Atomics = RealAtomics;
 
 struct Part {
   ClientHeader header{};
-  support::Lines<depth> lines;
+  vdset::support::Lines<depth> lines;
 };
 
 struct Shared {

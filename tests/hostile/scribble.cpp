@@ -246,6 +246,11 @@ bool configure(vdset_server* server) {
          vdset_server_end_configuration(server) == VDSET_OK;
 }
 
+/// The used bytes of a part C: gate, completion lines, command lines.
+std::uint32_t part_bytes(std::uint32_t queue_depth) {
+  return core::line_bytes * (1 + 2 * queue_depth);
+}
+
 /// What a server that is taken over can write: everything, its own mappings.
 std::vector<Target> targets_of_server(vdset_server* server) {
   std::vector<Target> targets;
@@ -262,7 +267,7 @@ std::vector<Target> targets_of_server(vdset_server* server) {
     const int descriptor = dup(device->c_descriptor);
     port::Mapping map;
     if (port::memory_map(descriptor, server->geometry.c_bytes(), true, map) == 0)
-      targets.push_back({map.base, 64 * 17, descriptor, {0, 8}, false, {}});
+      targets.push_back({map.base, part_bytes(server->geometry.queue_depth), descriptor, {0, 8}, false, {}});
   }
   return targets;
 }
@@ -333,11 +338,12 @@ class Intruder {
     if (!join()) violate("the writer could not join");
     if (!get(MessageKind::map_pool, "")) violate("the writer got no pool");
     if (!get(MessageKind::open_device, "bad.2")) violate("the writer got no device");
+    const std::uint32_t part = part_bytes(core::queue_depth_default);
     std::vector<Target> targets = {
         {map_[1].base, 8192, at_[1], {0, 0}, false, {}},
         {map_[2].base, static_cast<std::uint32_t>(map_[2].bytes), at_[2], {0, 0}, true, {}},
-        {map_[3].base, 64 * 17, at_[3], {0, 8}, false, {}},
-        {map_[3].base, 64 * 17, at_[3], {0, 8}, false, {}}};
+        {map_[3].base, part, at_[3], {0, 8}, false, {}},
+        {map_[3].base, part, at_[3], {0, 8}, false, {}}};
     // The abort word and the primary's alive word end the set with the first write: now and then.
     if (round_.number % 4 != 0) targets[0].spared = {0, 192};
     Scribbler scribbler(targets, round_.damage, round_.seed);
