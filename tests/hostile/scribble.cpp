@@ -36,8 +36,8 @@ constexpr std::uint32_t commands_before = 2;  // Of each device of the bad set: 
 constexpr std::uint32_t buffer_bytes = 65536;
 constexpr std::uint32_t buffer_count = 8;
 constexpr unsigned watchdog_seconds = 120;  // Of a round that takes a tenth of one.
-constexpr int lane_count = 4;              // A round waits more than it works.
-constexpr int violation = 3;               // Exit code of a role that saw what must not be.
+constexpr int lane_count = 4;               // A round waits more than it works.
+constexpr int violation = 3;                // Exit code of a role that saw what must not be.
 
 std::string place;
 
@@ -267,7 +267,8 @@ std::vector<Target> targets_of_server(vdset_server* server) {
     const int descriptor = dup(device->c_descriptor);
     port::Mapping map;
     if (port::memory_map(descriptor, server->geometry.c_bytes(), true, map) == 0)
-      targets.push_back({map.base, part_bytes(server->geometry.queue_depth), descriptor, {0, 8}, false, {}});
+      targets.push_back(
+          {map.base, part_bytes(server->geometry.queue_depth), descriptor, {0, 8}, false, {}});
   }
   return targets;
 }
@@ -572,10 +573,11 @@ int main(int count, char** words) {
     std::printf("caught after %u rounds\n%d passed, %d failed\n", rounds, bad > 0, bad == 0);
     return bad > 0 ? 0 : 1;
   }
-  std::printf("%llu writes; rounds that were written: %u, that got commands through after that: %u"
-              " (%llu of them)\n",
-              static_cast<unsigned long long>(progress.writes.load()), progress.written.load(),
-              progress.lively.load(), static_cast<unsigned long long>(progress.commands.load()));
+  std::printf(
+      "%llu writes; rounds that were written: %u, that got commands through after that: %u"
+      " (%llu of them)\n",
+      static_cast<unsigned long long>(progress.writes.load()), progress.written.load(),
+      progress.lively.load(), static_cast<unsigned long long>(progress.commands.load()));
   std::printf("seed %llu\n%u passed, %u failed\n", static_cast<unsigned long long>(seed),
               rounds - bad, bad);
   return bad == 0 && rounds > 0 && progress.lively > 0 ? 0 : 1;
