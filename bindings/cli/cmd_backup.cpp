@@ -76,7 +76,7 @@ void run_backup(const BackupOptions& options) {
   ConductorPlan plan = plan_backup(options);
   const Codec codec = parse_compression(options.compression);
   check_source(options.database);
-  NewBackup directory(options.directory, options.replaces);
+  NewBackup directory(options.directory, options.replaces, options.database);
   plan_tapes(plan, directory, codec);
   plan.clean_up = [&directory] { directory.discard(); };
   ProgressDisplay display("backup", choose_progress_style(options.set));
@@ -85,7 +85,7 @@ void run_backup(const BackupOptions& options) {
     Conductor conductor(plan, signals, display);
     report = conductor.run();
   }
-  directory.commit(plan.engine.devices_count);
+  directory.commit(plan.engine.backup, plan.engine.devices_count);
   display.end();
   const ReportFrame frame = {"backup", options.database, options.directory, codec,
                              options.set.wants_json};

@@ -46,6 +46,10 @@ ConductorPlan plan_restore(const RestoreOptions& options, const FoundBackup& bac
 void run_restore(const RestoreOptions& options) {
   const SignalGate signals;
   const FoundBackup backup = find_backup(options.directory);
+  if (is_part_of_backup(backup, options.database)) {
+    fail(ExitCode::usage, "the target is one of the backup's own files", options.database,
+         "restore to another path");
+  }
   RestoreTarget target(options.database);
   ConductorPlan plan = plan_restore(options, backup, target);
   plan.clean_up = [&target] { target.discard(); };

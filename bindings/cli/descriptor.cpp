@@ -2,6 +2,7 @@
 #include "descriptor.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -48,6 +49,13 @@ void sync_directory(const std::string& path) {
   if (::fsync(directory.number()) != 0 && errno != EINVAL) {
     fail_errno(errno, "cannot make the directory durable", path);
   }
+}
+
+bool is_same_file(const std::string& a, const std::string& b) {
+  struct stat of_a = {};
+  struct stat of_b = {};
+  return ::stat(a.c_str(), &of_a) == 0 && ::stat(b.c_str(), &of_b) == 0 &&
+         of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
 std::string directory_of(const std::string& path) {

@@ -49,6 +49,9 @@ std::size_t read_fully_at(int descriptor, std::span<std::uint8_t> out, std::uint
 /// Makes the names in a directory durable.
 void sync_directory(const std::string& path);
 
+/// Whether both paths lead to one file, through links of either kind. False when one leads nowhere.
+bool is_same_file(const std::string& a, const std::string& b);
+
 /// The directory part of a path: "." when it has none.
 std::string directory_of(const std::string& path);
 

@@ -43,7 +43,8 @@ constexpr const char* backup_help =
     "\n"
     "The backup is one consistent snapshot. In WAL mode other programs go on writing to the\n"
     "database meanwhile; with a rollback journal they wait, and vdset says so.\n"
-    "DIR gets device-0.vdset, device-1.vdset ... in the end, all or none. Shared memory:\n"
+    "DIR gets device-0.vdset, device-1.vdset ... in the end, all or none: killed while it names\n"
+    "them, the next vdset there (backup, restore, verify) finishes the naming. Shared memory:\n"
     "--buffer-count times --max-transfer-size, once for all processes.\n"
     "Sizes are bytes, or end in K or M.\n";
 
@@ -53,7 +54,8 @@ constexpr const char* restore_help =
     "\n"
     "All blocks are checked, written to a temporary file beside DATABASE, checked again by SQLite\n"
     "(PRAGMA integrity_check), and put in place by one rename: DATABASE is the old file or the\n"
-    "whole new one. A database that is in use, or has a journal with changes, is refused.\n";
+    "whole new one. Refused as DATABASE: one that is in use or has a journal with changes, a file\n"
+    "that is no database, a file of the backup.\n";
 
 constexpr const char* verify_help =
     "Example:\n"

@@ -9,12 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
+#include <vector>
 
 #include "bytes.hpp"
 #include "failure.hpp"
@@ -32,6 +33,11 @@ class ExclusiveLock {
  public:
   explicit ExclusiveLock(const std::string& path) {
     connection_.open(path, SQLITE_OPEN_READWRITE, nullptr);
+    // SQLite opens what it may not write to for reading, and then calls the lock an I/O error.
+    if (sqlite3_db_readonly(connection_.get(), "main") == 1) {
+      fail(ExitCode::bad_input, "the target database cannot be written to", path,
+           "check the permissions of the file and its directory");
+    }
     sqlite3_file_control(connection_.get(), "main", SQLITE_FCNTL_FILE_POINTER, &file_);
     for (const int level : {SQLITE_LOCK_SHARED, SQLITE_LOCK_RESERVED, SQLITE_LOCK_EXCLUSIVE}) {
       const int result = file_->pMethods->xLock(file_, level);
@@ -58,15 +64,25 @@ bool exists(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
+/// Whether `file` begins with these bytes.
+bool begins_with(const std::string& path, const char* doing, ByteSpan magic) {
+  const Descriptor file = open_file(path, O_RDONLY, doing);
+  std::vector<std::uint8_t> head(magic.size());
+  return read_fully_at(file.number(), head, 0, path) == head.size() &&
+         std::equal(head.begin(), head.end(), magic.begin());
+}
+
 /// A rollback journal counts when it begins with SQLite's mark: one that was committed is empty or
 /// zeroed.
 bool is_hot_journal(const std::string& path) {
   constexpr std::uint8_t magic[8] = {0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7};
-  if (!exists(path)) return false;
-  const Descriptor file = open_file(path, O_RDONLY, "cannot read the target's journal");
-  std::uint8_t head[sizeof magic] = {};
-  return read_fully_at(file.number(), head, 0, path) == sizeof head &&
-         std::memcmp(head, magic, sizeof magic) == 0;
+  return exists(path) && begins_with(path, "cannot read the target's journal", magic);
+}
+
+bool is_database(const std::string& path) {
+  constexpr std::uint8_t magic[16] = {'S', 'Q', 'L', 'i', 't', 'e', ' ', 'f',
+                                      'o', 'r', 'm', 'a', 't', ' ', '3', '\0'};
+  return begins_with(path, "cannot read the target", magic);
 }
 
 bool is_hot_wal(const std::string& path) {
@@ -136,8 +152,13 @@ RestoreTarget::~RestoreTarget() {
 
 void RestoreTarget::check_replaceable() const {
   struct stat status = {};
-  if (::lstat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  const bool is_there = ::lstat(path_.c_str(), &status) == 0;
+  if (is_there && !S_ISREG(status.st_mode)) {
     fail(ExitCode::bad_input, "the target is not a regular file", path_, "give another path");
+  }
+  if (is_there && status.st_size > 0 && !is_database(path_)) {
+    fail(ExitCode::bad_input, "the target is not a SQLite database", path_,
+         "give another path, or move the file away");
   }
   // Left beside the new database, SQLite would play them into it.
   const char* remedy = "open the target once with sqlite3 to settle it, or restore to another path";
