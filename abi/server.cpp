@@ -641,8 +641,9 @@ int32_t vdset_server_end_configuration(vdset_server* server) {
     server->request_count = 0;
     if (error != 0)
       return fail(VDSET_E_MEMORY,
-                  "the requested buffers (%u bytes in all): %s; request fewer or smaller ones and "
-                  "call again",
+                  "the requested buffers (%s%u bytes in all): %s; request fewer or smaller ones "
+                  "and call again",
+                  server->agreed.buffer_area_bytes == UINT32_MAX ? "at least " : "",
                   server->agreed.buffer_area_bytes, std::strerror(-error));
     server->words.write_configuration(atomics, server->agreed, bits);
     for (std::uint32_t i = 0; i < server->pools.map().count(); ++i)
