@@ -74,7 +74,8 @@ Child start_child(ChildSpec spec) {
                                                  : ::fcntl(spec.link_descriptor, F_DUPFD_CLOEXEC,
                                                            parked_descriptor_min));
   if (!control.is_open() || (spec.link_descriptor >= 0 && !link.is_open())) {
-    fail_errno(errno, "cannot start a process", spec.role);
+    // EINVAL: the limit of open files is below the number asked for.
+    fail_errno(errno == EINVAL ? EMFILE : errno, "cannot start a process", spec.role);
   }
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();

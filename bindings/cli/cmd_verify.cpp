@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <chrono>
-#include <cstdio>
 #include <optional>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "failure.hpp"
 #include "json.hpp"
 #include "memory_use.hpp"
+#include "output.hpp"
 #include "progress.hpp"
 #include "stream.hpp"
 
@@ -61,8 +61,8 @@ std::string device_json(const DeviceVerdict& verdict) {
   return object.text();
 }
 
-void print_json(const VerifyOptions& options, const FoundBackup& backup,
-                const std::vector<DeviceVerdict>& verdicts, const Failure* failure) {
+std::string report_json(const VerifyOptions& options, const FoundBackup& backup,
+                        const std::vector<DeviceVerdict>& verdicts, const Failure* failure) {
   JsonArray devices;
   for (const DeviceVerdict& verdict : verdicts)
     devices.add_raw(device_json(verdict));
@@ -80,18 +80,16 @@ void print_json(const VerifyOptions& options, const FoundBackup& backup,
   }
   object.add("private_peak_bytes", measure_memory().private_peak_bytes);
   object.add_raw("devices", devices.text());
-  std::printf("%s\n", object.text().c_str());
+  return object.text() + "\n";
 }
 
-void print_text(const VerifyOptions& options, const FoundBackup& backup,
-                const std::vector<DeviceVerdict>& verdicts, double seconds) {
+std::string report_text(const VerifyOptions& options, const FoundBackup& backup,
+                        const std::vector<DeviceVerdict>& verdicts, double seconds) {
   const BlockHeader& trailer = verdicts.front().summary.trailer;
-  std::printf("%s\n", fmt::format("{} is whole: {} in {} blocks on {} devices, {} stored ({}), "
-                                  "{:.2f} s",
-                                  options.directory, size_text(trailer.database_bytes),
-                                  trailer.sequence, verdicts.size(), size_text(backup.files_bytes),
-                                  codec_name(backup.first.codec), seconds)
-                          .c_str());
+  return fmt::format("{} is whole: {} in {} blocks on {} devices, {} stored ({}), {:.2f} s\n",
+                     one_line(options.directory), size_text(trailer.database_bytes),
+                     trailer.sequence, verdicts.size(), size_text(backup.files_bytes),
+                     codec_name(backup.first.codec), seconds);
 }
 
 /// The first failure; says how many other files are damaged, too.
@@ -129,14 +127,16 @@ void run_verify(const VerifyOptions& options) {
     verdicts.push_back(verify_device(backup, i));
   }
   const std::optional<Failure> failure = judge(verdicts);
-  if (options.wants_json) {
-    print_json(options, backup, verdicts, failure ? &*failure : nullptr);
-    if (failure) throw ReportedFailure(*failure);
-    return;
+  if (failure && options.wants_json) {
+    put_out(report_json(options, backup, verdicts, &*failure));
+    throw ReportedFailure(*failure);
   }
   if (failure) throw *failure;
   const auto elapsed = std::chrono::steady_clock::now() - started_at;
-  print_text(options, backup, verdicts, std::chrono::duration<double>(elapsed).count());
+  const double seconds = std::chrono::duration<double>(elapsed).count();
+  print_out(options.wants_json ? report_json(options, backup, verdicts, nullptr)
+                               : report_text(options, backup, verdicts, seconds),
+            "the backup is whole, but the report cannot be written");
 }
 
 }  // namespace cli

@@ -67,8 +67,9 @@ void Conductor::create_set() {
     fail(ExitCode::name_in_use, "the set's name is in use", name,
          "choose another with --name, or wait for the other to end");
   }
+  // The name was judged with the options: what is left is the place where sets meet.
   if (result == VDSET_E_INVALID) {
-    fail(ExitCode::usage, "not a name for a set", name, "use 1 to 255 bytes without backslash");
+    throw Failure(ExitCode::bad_input, fmt::format("cannot make the set: {}", vdset_last_error()));
   }
   if (result != VDSET_OK) fail_vdset(result, "cannot make the set", name);
 }
@@ -205,6 +206,7 @@ void Conductor::start_thread(std::uint32_t index, Descriptor link) {
     thread_counts_.stored_bytes += counts.stored_bytes;
     thread_counts_.commands += counts.commands;
     thread_counts_.handles += counts.handles;
+    thread_counts_.copied_bytes += counts.copied_bytes;
   });
 }
 
@@ -220,11 +222,13 @@ RunReport Conductor::make_report() {
       {"primary", -1, static_cast<long>(::getpid()), thread_counts_, measure_memory()});
   report.handles = thread_counts_.handles;
   report.stored_bytes = thread_counts_.stored_bytes;
+  report.copied_bytes = thread_counts_.copied_bytes;
   for (const Child& child : children_) {
     if (!child.done) continue;  // Was replaced.
     const ControlMessage& done = *child.done;
     report.processes.push_back({child.spec.role, child.spec.device_index,
                                 static_cast<long>(child.pid), done.counts, done.memory});
+    report.copied_bytes += done.counts.copied_bytes;
     if (child.spec.role == "engine") {
       report.commands = done.counts.commands;
       continue;

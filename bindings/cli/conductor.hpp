@@ -48,6 +48,7 @@ struct RunReport {
   std::uint64_t stored_bytes = 0;
   std::uint64_t commands = 0;
   std::uint64_t handles = 0;
+  std::uint64_t copied_bytes = 0;  // By all processes.
   bool writers_go_on = false;
   std::uint32_t replaced_count = 0;
   vdset_config config = {};

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "conductor.hpp"
+#include "output.hpp"
 
 namespace cli {
 
@@ -231,7 +232,7 @@ void Conductor::wind_down() {
   // A thread hangs in the system (a dead network disk): go without it rather than wait for ever.
   const Failure failure = worst_failure();
   display_.end();
-  std::fprintf(stderr, "vdset: %s\n", failure.what());
+  std::fprintf(stderr, "vdset: %s\n", one_line(failure.what()).c_str());
   if (plan_.clean_up) plan_.clean_up();
   ::_exit(static_cast<int>(failure.code()));
 }
@@ -246,6 +247,10 @@ Failure Conductor::worst_failure() {
   vdset_abort_reason reason = {};
   reason.struct_bytes = sizeof reason;
   if (vdset_set_get_abort_reason(set_, &reason) != VDSET_OK) return *worst;
+  if (reason.code == VDSET_E_MEMORY) {
+    return Failure(ExitCode::no_memory, fmt::format("a process had not enough for the set: {}; {}",
+                                                    plan_.engine.set_name, reason.text));
+  }
   const char* roles[] = {"unknown", "server", "primary", "secondary"};
   return Failure(worst->code(),
                  fmt::format("{} (the set's record: {} with pid {}: {})", worst->text(),

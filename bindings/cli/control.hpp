@@ -29,6 +29,9 @@ struct Counts {
   std::uint64_t stored_bytes = 0;   // Bytes in the device's file, without frames.
   std::uint64_t commands = 0;
   std::uint64_t handles = 0;
+  /// Went through memory of the process's own between the set's buffers and the other side: a file,
+  /// or SQLite (a backup's engine). What a codec makes of them is no copy.
+  std::uint64_t copied_bytes = 0;
 };
 
 struct ControlMessage {

@@ -71,12 +71,12 @@ report() {
   words=$(sqlite3 :memory: "
     WITH said (j) AS (SELECT CAST(readfile('$2') AS TEXT)),
     f AS (SELECT j ->> 'bytes' AS bytes, j ->> 'seconds' AS seconds,
-      j ->> 'handles_passed' AS handles, j ->> 'copies_through_set' AS copies FROM said)
+      j ->> 'handles_passed' AS handles, j ->> 'copied_bytes' AS copied FROM said)
     SELECT printf('  %-8s %.1f MiB in %.2f s, %.2f GiB/s', '$1', bytes / 1048576.0, seconds,
       bytes / 1073741824.0 / max(seconds, 0.000001)) || char(10)
-      || printf('           %d handles passed; copies made on the way through the set: %s', handles,
-      CASE copies WHEN 0 THEN 'none' ELSE copies END)
-    FROM f WHERE bytes > 0 AND seconds > 0 AND handles >= ('$1' = 'backup') AND copies >= 0;")
+      || printf('           %d handles passed; copied through private memory: %s', handles,
+      CASE copied WHEN 0 THEN 'none' ELSE printf('%.1f MiB', copied / 1048576.0) END)
+    FROM f WHERE bytes > 0 AND seconds > 0 AND handles >= ('$1' = 'backup') AND copied >= 0;")
   [[ -n $words ]] || die "vdset $1 did not say what it did: $(cat "$2")"
   echo "$words"
 }

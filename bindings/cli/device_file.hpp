@@ -102,6 +102,8 @@ class DeviceFileReader {
   std::uint64_t chunks_count() const { return chunks_count_; }
   std::uint64_t raw_bytes() const { return raw_bytes_; }
   std::uint64_t stored_bytes() const { return stored_bytes_; }
+  /// Bytes that were decompressed elsewhere and copied into `out`, because it was too small.
+  std::uint64_t copied_bytes() const { return copied_bytes_; }
 
  private:
   struct Chunk {
@@ -127,6 +129,7 @@ class DeviceFileReader {
   std::uint64_t chunks_count_ = 0;
   std::uint64_t raw_bytes_ = 0;
   std::uint64_t stored_bytes_ = 0;
+  std::uint64_t copied_bytes_ = 0;
   bool ended_ = false;
   bool in_chunk_ = false;
   Chunk chunk_;

@@ -107,6 +107,7 @@ std::size_t DeviceFileReader::read_compressed(MutableByteSpan out) {
   const std::size_t want_bytes =
       std::min<std::size_t>(out.size(), chunk_.raw_bytes - chunk_taken_bytes_);
   std::memcpy(out.data(), carry_.data() + chunk_taken_bytes_, want_bytes);
+  copied_bytes_ += want_bytes;
   chunk_taken_bytes_ += static_cast<std::uint32_t>(want_bytes);
   return want_bytes;
 }

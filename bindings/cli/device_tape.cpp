@@ -102,6 +102,7 @@ void DeviceTape::put_counts(Counts& counts) const {
   if (reader_) {
     counts.payload_bytes = reader_->raw_bytes();
     counts.stored_bytes = reader_->stored_bytes();
+    counts.copied_bytes = reader_->copied_bytes();
   }
 }
 

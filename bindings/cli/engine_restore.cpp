@@ -56,6 +56,7 @@ class RestoreEngine {
     std::unique_ptr<BlockParser> parser;
     DeviceDescription description;
     std::vector<std::uint8_t> copy;
+    std::uint64_t copied_bytes = 0;
     Slot bare;  // For commands without a buffer.
   };
 
@@ -139,6 +140,8 @@ void RestoreEngine::run() {
   Counts counts;
   counts.payload_bytes = payload_bytes_;
   counts.commands = set_.commands_count();
+  for (const Device& device : devices_)
+    counts.copied_bytes += device.copied_bytes;
   observer_.progress(payload_bytes_);
   observer_.done(counts);
 }
@@ -284,6 +287,7 @@ bool RestoreEngine::take_answer(std::uint32_t index, Slot& slot) {
   while (!rest.empty()) {
     const std::size_t piece_bytes = std::min(rest.size(), device.copy.size());
     std::memcpy(device.copy.data(), rest.data(), piece_bytes);
+    device.copied_bytes += piece_bytes;
     feed(device, {device.copy.data(), piece_bytes});
     if (job_.reads_exactly) device.asked_bytes += piece_bytes;
     rest = rest.subspan(piece_bytes);

@@ -49,6 +49,19 @@ void fail_errno(int error_number, std::string_view doing, std::string_view where
   fail(ExitCode::storage, what, where, "check the device and the kernel log");
 }
 
+namespace {
+
+/// The library calls every lack E_MEMORY; its words tell which, and may have the remedy already.
+std::string advise_on_lack(const std::string& reason) {
+  if (reason.find("ulimit -n") != std::string::npos) return reason;
+  const bool lacks_descriptors = reason.find(std::strerror(EMFILE)) != std::string::npos ||
+                                 reason.find(std::strerror(ENFILE)) != std::string::npos;
+  return reason + (lacks_descriptors ? "; raise the limit of open files (ulimit -n)"
+                                     : "; ask for fewer or smaller buffers");
+}
+
+}  // namespace
+
 void fail_vdset(std::int32_t result, std::string_view doing, std::string_view where) {
   const char* detail = vdset_last_error();
   const std::string reason = detail[0] != '\0' ? detail : "no detail given";
@@ -59,8 +72,8 @@ void fail_vdset(std::int32_t result, std::string_view doing, std::string_view wh
                     fmt::format("{}: {}; look for the process that ended first", what, where),
                     Cause::consequence);
     case VDSET_E_MEMORY:
-      throw Failure(ExitCode::no_memory, fmt::format("{}: {}; {}; ask for fewer or smaller buffers",
-                                                     what, where, reason));
+      throw Failure(ExitCode::no_memory,
+                    fmt::format("{}: {}; {}", what, where, advise_on_lack(reason)));
     case VDSET_E_SECURITY:
       throw Failure(ExitCode::bad_input, fmt::format("{}: {}; {}", what, where, reason));
     default: throw Failure(ExitCode::internal, fmt::format("{}: {}; {}", what, where, reason));

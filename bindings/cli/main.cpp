@@ -1,13 +1,16 @@
 // main.cpp: the command line and its help. The only file that includes CLI11.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <iostream>
 
 #include "commands.hpp"
 #include "failure.hpp"
 #include "json.hpp"
+#include "output.hpp"
 #include "roles.hpp"
 
 namespace {
@@ -57,6 +60,12 @@ constexpr const char* restore_help =
     "whole new one. Refused as DATABASE: one that is in use or has a journal with changes, a file\n"
     "that is no database, a file of the backup.\n";
 
+constexpr const char* copies_help =
+    "The report's copied bytes went through memory of one process alone, between the buffers of\n"
+    "the set and a file or SQLite. A backup copies none. A restore copies every block once, since\n"
+    "other processes can change a buffer while it is checked; and once more what was compressed\n"
+    "with a larger --max-transfer-size than the restore's.\n";
+
 constexpr const char* verify_help =
     "Example:\n"
     "  vdset verify backup-dir && echo whole\n"
@@ -92,7 +101,7 @@ void add_backup(CLI::App& app, cli::BackupOptions& options) {
                       "When a secondary or worker is killed: fail, or hand-over to a new one");
   command->add_flag("--force", options.replaces, "Replace the backup that is in DIR");
   add_set_options(*command, options.set);
-  command->footer(std::string(backup_help) + "\n" + exit_codes);
+  command->footer(std::string(backup_help) + "\n" + copies_help + "\n" + exit_codes);
 }
 
 void add_restore(CLI::App& app, cli::RestoreOptions& options) {
@@ -100,7 +109,7 @@ void add_restore(CLI::App& app, cli::RestoreOptions& options) {
   command->add_option("DIR", options.directory, "The directory of the backup")->required();
   command->add_option("--to", options.database, "The database file to make or replace")->required();
   add_set_options(*command, options.set);
-  command->footer(std::string(restore_help) + "\n" + exit_codes);
+  command->footer(std::string(restore_help) + "\n" + copies_help + "\n" + exit_codes);
 }
 
 void add_verify(CLI::App& app, cli::VerifyOptions& options) {
@@ -121,12 +130,12 @@ int run_hidden(const char* command, int count, char** words) {
 }
 
 void print_failure(const char* command, const cli::Failure& failure, bool wants_json) {
-  std::fprintf(stderr, "vdset: %s\n", failure.what());
+  std::fprintf(stderr, "vdset: %s\n", cli::one_line(failure.what()).c_str());
   if (!wants_json) return;
   cli::JsonObject object;
   object.add("command", command).add("ok", false);
   object.add("exit_code", static_cast<int>(failure.code())).add("error", failure.text());
-  std::printf("%s\n", object.text().c_str());
+  cli::put_out(object.text() + "\n");
 }
 
 int run_guarded(const char* command, bool wants_json, const std::function<void()>& body) {
@@ -147,6 +156,21 @@ int run_guarded(const char* command, bool wants_json, const std::function<void()
   }
 }
 
+/// What was asked for is not known yet when the command line cannot be read.
+bool asks_for_json(int count, char** words) {
+  return std::any_of(words, words + count,
+                     [](const char* word) { return std::strcmp(word, "--json") == 0; });
+}
+
+/// The first word that is a command's name; "" if there is none.
+const char* command_of(int count, char** words) {
+  for (int i = 1; i < count; ++i) {
+    for (const char* command : {"backup", "restore", "verify"})
+      if (std::strcmp(words[i], command) == 0) return command;
+  }
+  return "";
+}
+
 int run_command_line(int count, char** words) {
   CLI::App app(about, "vdset");
   app.set_version_flag("--version", version_text);
@@ -161,11 +185,14 @@ int run_command_line(int count, char** words) {
   try {
     app.parse(count, words);
   } catch (const CLI::Success& wanted) {  // --help, --version.
-    return app.exit(wanted);
+    const int code = app.exit(wanted);
+    return std::cout.flush() ? code : static_cast<int>(cli::ExitCode::storage);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "vdset: %s: command line; see vdset --help or vdset COMMAND --help\n",
-                 error.what());
-    return static_cast<int>(cli::ExitCode::usage);
+    const cli::Failure failure(
+        cli::ExitCode::usage,
+        std::string(error.what()) + ": command line; see vdset --help or vdset COMMAND --help");
+    print_failure(command_of(count, words), failure, asks_for_json(count, words));
+    return static_cast<int>(failure.code());
   }
   if (app.got_subcommand("backup")) {
     return run_guarded("backup", backup.set.wants_json, [&] { cli::run_backup(backup); });

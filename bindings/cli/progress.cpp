@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "json.hpp"
+#include "output.hpp"
 
 namespace cli {
 
@@ -102,7 +103,7 @@ void ProgressDisplay::show_json(double seconds) {
 void ProgressDisplay::note(std::string_view text) {
   if (mode_ == Mode::silent || mode_ == Mode::json_lines) return;
   end();
-  write_error(fmt::format("vdset: note: {}\n", text));
+  write_error(fmt::format("vdset: note: {}\n", one_line(text)));
 }
 
 void ProgressDisplay::end() {

@@ -15,7 +15,7 @@ struct ReportFrame {
   bool wants_json = false;
 };
 
-/// Prints to stdout.
+/// Prints to stdout; throws Failure when that cannot be written to.
 void print_report(const ReportFrame& frame, const ConductorPlan& plan, const RunReport& report);
 
 }  // namespace cli

@@ -98,6 +98,70 @@ refused "restore: a hot rollback journal beside the target" 8 "journal" restore 
 chmod 640 new.db; check "restore: replaces an idle database" run restore bk --to new.db --quiet
 check "restore: keeps the old file's mode" is_equal "$(stat -c %a new.db)" 640
 
+# One line, whatever is in it.
+refused "a newline in a path" 3 'no\\nsuch\\x1b.db' backup $'no\nsuch\e.db' --to bk2
+make_database lost.db 4096 300 delete
+sql lost.db "pragma writable_schema=on; delete from sqlite_schema where name='x'"
+run backup lost.db --to bk2 --quiet >out.txt
+refused "restore: SQLite finds the database damaged" 4 'integrity check: .*\\n.*never used' \
+  restore bk2 --to new2.db
+rm -rf bk2
+
+# A target of another user.
+chmod 755 "$work"; mkdir -m 777 theirs; cp plain.db theirs/new.db; chmod 444 theirs/new.db
+cp -r bk theirs/bk; chmod -R a+rX theirs/bk; mkdir -m 777 theirs/runtime
+as_other() {  # as_other ARGUMENTS...: runs vdset as somebody who may not write theirs/new.db.
+  if [ "$(id -u)" -ne 0 ]; then run "$@"; return; fi
+  setpriv --reuid=65534 --regid=65534 --clear-groups env VDSET_RUNTIME_DIR=theirs/own "$vdset" "$@"
+}
+setpriv --reuid=65534 --regid=65534 --clear-groups mkdir -m 700 theirs/own 2>/dev/null
+if as_other --version >/dev/null 2>&1; then
+  as_other restore theirs/bk --to theirs/new.db --quiet 2>err.txt
+  check "restore: a target that may not be written to: exit code 3" is_equal $? 3
+  check "restore: a target that may not be written to: the remedy" grep -q \
+    "^vdset: .*cannot be written to: .*theirs/new.db; check the permissions" err.txt
+else
+  echo "skip a target of another user: the program's directory is closed to others"
+fi
+rm -rf theirs
+
+# What is missing is called by its name.
+VDSET_RUNTIME_DIR=/nonexistent/x refused "no directory to meet in" 3 \
+  "directory /nonexistent/x: No such file" backup plain.db --to bk2
+lacking=0
+for limit in {7..40}; do
+  ( ulimit -n $limit; run backup small.db --to bk2 --quiet ) >out.txt 2>err.txt; code=$?
+  [ $code -eq 0 ] && break
+  lacking=$((lacking + 1))
+  check "open files limited to $limit: one line, its remedy, exit code 9" is_equal \
+    "$code $(wc -l <err.txt) $(grep -c 'ulimit -n' err.txt) $(grep -c 'smaller' err.txt)" "9 1 1 0"
+done
+check "open files limited: enough in the end" test $code -eq 0 -a $lacking -ge 5
+rm -rf bk2
+( ulimit -v 4000000; refused "buffers of 16 GiB" 9 "at least 4294967295 bytes" backup small.db --to \
+    bk2 --buffer-count 4096 --max-transfer-size 4M ) >out2.txt
+check "buffers of 16 GiB: refused, with their size" grep -q ^ok out2.txt
+
+# A report that cannot be given.
+run backup small.db --to bk2 --json --bogus >json.txt 2>err.txt
+check "json: a bad command line is one object" is_equal "$?$(wc -l <json.txt)$(json json.txt \
+  '$.command')$(json json.txt '$.exit_code')" 21backup2
+run backup small.db --to bk2 --json >/dev/full 2>err.txt
+check "stdout full: backup exits with 5" is_equal "$?$(grep -c 'backup is complete.*No space' \
+  err.txt)" 51
+for arguments in "verify bk2" "verify bk2 --json" "restore bk2 --to new2.db --quiet"; do
+  run $arguments >/dev/full 2>err.txt
+  check "stdout full: $arguments exits with 5" is_equal \
+    "$?$(grep -c '^vdset: .*report' err.txt)" 51
+done
+check "stdout full: the database is restored all the same" cmp small.db new2.db
+run --help >/dev/full 2>err.txt
+check "stdout full: help exits with 5" is_equal $? 5
+flip bk2/device-0.vdset 2000
+run verify bk2 --json >/dev/full 2>err.txt
+check "stdout full: damage is still damage" is_equal $? 4
+rm -rf bk2 new2.db
+
 # A locked source.
 sqlite3 -cmd ".timeout 5000" plain.db < hold >/dev/null 2>&1 & holder=$!
 exec 7> hold

@@ -105,7 +105,7 @@ check "json: bytes are the database's" is_equal "$(json json.txt '$.bytes')" \
   "$(file_bytes plain.db)"
 check "json: ten processes" is_equal "$(json json.txt '$.processes')" 10
 check "json: handles were passed" test "$(json json.txt '$.handles_passed')" -gt 20
-check "json: no copies through the set" is_equal "$(json json.txt '$.copies_through_set')" 0
+check "json: a backup copies nothing" is_equal "$(json json.txt '$.copied_bytes')" 0
 check "json: writers wait with a rollback journal" is_equal "$(json json.txt '$.writers_wait')" 1
 run verify bk --json >json.txt 2>err.txt
 check "json: verify is valid and ok" is_equal \
@@ -113,6 +113,14 @@ check "json: verify is valid and ok" is_equal \
 run restore bk --to new.db --processes --json --progress >json.txt 2>err.txt
 check "json: restore's last line is valid and ok" is_equal \
   "$(tail -1 json.txt >last.txt; json last.txt '$.ok')" 1
+stream_bytes=$(run verify bk --json >json.txt; sql :memory: "select sum(value->>'bytes')
+  from json_each(readfile('json.txt'), '\$.devices')")
+check "json: a restore copies the engine's stream, once" is_equal \
+  "$(json last.txt '$.copied_bytes')" "$stream_bytes"
+run restore bk --to new.db --max-transfer-size 64K --json >last.txt 2>err.txt
+check "json: and twice what was compressed in larger pieces" test \
+  "$(json last.txt '$.copied_bytes')" -gt $((stream_bytes * 3 / 2)) -a \
+  "$(json last.txt '$.copied_bytes')" -le $((stream_bytes * 2))
 run backup plain.db --to bk --json >json.txt 2>err.txt
 check "json: a failure is valid, with its code" is_equal \
   "$(json json.txt '$.ok')$(json json.txt '$.exit_code')" 08
@@ -130,11 +138,6 @@ done
 sql big.db "create table b(x blob);
   with recursive n(i) as (select 1 union all select i+1 from n where i<250)
   insert into b select zeroblob(1000000) from n;"
-# max_private FILE: the largest private_peak_bytes of all processes.
-max_private() {
-  sql :memory: "select max(json_extract(value,'\$.private_peak_bytes'))
-    from json_each(readfile('$1'),'\$.peak_memory')"
-}
 for arguments in "--devices 1" "--devices 4 --processes --compress zstd" \
   "--devices 2 --compress zstd --max-transfer-size 4M"; do
   rm -rf bk new.db

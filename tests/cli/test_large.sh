@@ -6,6 +6,13 @@ set -u
 source "$(dirname "$(readlink -f "$0")")/tools.sh"
 limit_s=600  # A watchdog, not an assertion about speed.
 
+# is_small BYTES: says how many, for the log.
+is_small() {
+  echo "largest private memory: $1 bytes" >&3
+  [ "$1" -gt 0 ] && [ "$1" -lt 16777216 ]
+}
+exec 3>&1
+
 # insert_rows FROM TO: random, so that nothing in between can make it smaller; each keeps the sum.
 insert_rows() {
   echo "with recursive n(i) as (select $1 union all select i+1 from n where i<$2)
@@ -19,8 +26,11 @@ sql big.db "pragma journal_mode=wal; pragma synchronous=off;
 check "1 GiB: the database is that large" test "$(file_bytes big.db)" -ge 1073741824
 run backup big.db --to bk --devices 4 --processes --json >json.txt 2>err.txt
 check "1 GiB: backup with four secondary processes" is_equal "$(json json.txt '$.ok')" 1
-check "1 GiB: through the set without a copy" is_equal "$(json json.txt '$.copies_through_set')" 0
-check "1 GiB: restore" run restore bk --to new.db --quiet
+check "1 GiB: through the set without a copy" is_equal "$(json json.txt '$.copied_bytes')" 0
+check "1 GiB: memory below 16 MiB in each process, backup" is_small "$(max_private json.txt)"
+run restore bk --to new.db --json >json.txt 2>err.txt
+check "1 GiB: restore" is_equal "$(json json.txt '$.ok')" 1
+check "1 GiB: memory below 16 MiB in each process, restore" is_small "$(max_private json.txt)"
 check "1 GiB: sqlite3 finds them equal, and the copy whole" same_content big.db new.db
 rm -rf bk new.db
 
@@ -32,7 +42,7 @@ rm -rf bk new.db
 writer=$!
 written() { sql -cmd ".timeout 60000" "$1" "select money from account where id=2"; }
 has_begun() { [ "$(written big.db)" -gt 5010 ]; }
-wait_for has_begun
+check "1 GiB, a writer: it has begun" wait_for has_begun
 before=$(written big.db)
 check "1 GiB, a writer: backup" run backup big.db --to bk --devices 4 --processes --compress zstd \
   --quiet

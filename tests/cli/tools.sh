@@ -2,7 +2,7 @@
 # small databases. Sourced with the test's arguments.
 vdset=${1:?usage: $0 VDSET_BINARY}
 vdset=$(readlink -f "$vdset")
-work=$(mktemp -d "${TMPDIR:-/tmp}/vdset-test-XXXXXX")
+work=$(readlink -f "$(mktemp -d "${TMPDIR:-/tmp}/vdset-test-XXXXXX")")  # As /proc shows it.
 export VDSET_RUNTIME_DIR=$work/runtime
 mkdir -m 700 "$VDSET_RUNTIME_DIR"
 cd "$work" || exit 1
@@ -35,6 +35,11 @@ is_equal() { [ "$1" = "$2" ]; }
 run() { timeout -k 5 $limit_s "$vdset" "$@"; }
 sql() { sqlite3 "$@"; }
 json() { sql :memory: "select json_extract(readfile('$1'), '$2')"; }
+# max_private FILE: the largest private_peak_bytes of all processes.
+max_private() {
+  sql :memory: "select max(json_extract(value,'\$.private_peak_bytes'))
+    from json_each(readfile('$1'),'\$.peak_memory')"
+}
 file_bytes() { stat -c %s "$1" 2>/dev/null || echo 0; }
 
 # refused NAME CODE PATTERN ARGUMENTS...: exit code, and one line "vdset: WHAT: WHERE; DO THIS".
