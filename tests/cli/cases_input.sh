@@ -138,8 +138,8 @@ for limit in {7..40}; do
 done
 check "open files limited: enough in the end" test $code -eq 0 -a $lacking -ge 5
 rm -rf bk2
-( ulimit -v 4000000; refused "buffers of 16 GiB" 9 "at least 4294967295 bytes" backup small.db --to \
-    bk2 --buffer-count 4096 --max-transfer-size 4M ) >out2.txt
+( ulimit -v 4000000; refused "buffers of 16 GiB" 9 "at least 4294967295 bytes" backup small.db \
+    --to bk2 --buffer-count 4096 --max-transfer-size 4M ) >out2.txt
 check "buffers of 16 GiB: refused, with their size" grep -q ^ok out2.txt
 
 # A report that cannot be given.

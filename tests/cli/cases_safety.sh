@@ -1,7 +1,7 @@
 # cases_safety.sh: what is there is not destroyed: not the input, not a stranger's file, and not the
 # backup when vdset is killed while it replaces it. Sourced by test_cli.sh.
 
-rm -rf bk new.db
+rm -rf bk new.db link.db
 make_database safe.db 4096 300 delete
 make_database other.db 4096 200 delete
 mkdir -p in
