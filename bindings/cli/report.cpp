@@ -27,7 +27,7 @@ std::size_t count_role(const RunReport& report, const char* role) {
 
 std::string copies_text(const RunReport& report) {
   if (report.copied_bytes == 0) return "none: every process worked in the set's own buffers";
-  return fmt::format("{} through private memory, where they are checked",
+  return fmt::format("{} through private memory, to be checked or cut to size",
                      size_text(report.copied_bytes));
 }
 
