@@ -456,14 +456,13 @@ void poison_device(vdset_server& server, std::uint32_t device, const core::Finis
 
 bool is_over(vdset_server& server) {
   if (server.aborted.load(std::memory_order_relaxed)) return true;
-  if (server.wake == nullptr) return false;
+  if (server.wake == nullptr || state_of(server) == SetState::terminated) return false;
   if (core::abort_requested(atomics, *server.wake) != 0) {
     const port::Locked guard(library::lock());
     obey_request(server);
     return state_of(server) == SetState::aborted;
   }
   if (!is_dead(&server.wake->primary_alive.alive)) return false;
-  if (state_of(server) == SetState::terminated) return false;
   abort_server(server, VDSET_CALL_DIED, core::primary_index, "the primary client's process ended",
                0);
   return state_of(server) == SetState::aborted;
@@ -753,14 +752,12 @@ int32_t vdset_server_close(vdset_server* server) {
   std::int32_t result = judge_object(server, Kind::server, "server");
   if (result != VDSET_OK) return result;
   Kind open = Kind::server;
-  if (!server->kind.compare_exchange_strong(open, Kind::closed))
-    return refuse_closed("server");
+  if (!server->kind.compare_exchange_strong(open, Kind::closed)) return refuse_closed("server");
   server->closing.store(true);
   bool devices_open;
   {
     const port::Locked guard(server->state_lock);
-    devices_open =
-        server->state == SetState::active && server->closed_count < server->named_count;
+    devices_open = server->state == SetState::active && server->closed_count < server->named_count;
   }
   abort_server(*server, VDSET_CALL_CLOSE, core::server_index,
                "the server closed the set before its end", 0);

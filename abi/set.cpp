@@ -486,6 +486,29 @@ core::AbortRecord compose_record(vdset_set& set) {
 
 }  // namespace
 
+core::AbortRecord find_record(vdset_set& set, std::int64_t wait_ns) {
+  bool is_late;
+  {
+    const port::Locked guard(set.lock);
+    if (set.has_own_record) return set.own_record;
+    is_late = set.record_is_late;
+  }
+  if (set.wake == nullptr) return compose_record(set);
+  // The server writes the record a moment after the word; do not wait for one that is gone.
+  const std::int64_t deadline = is_late ? 0 : port::deadline_after(wait_ns);
+  for (core::AbortRecord record;;) {
+    const std::uint32_t seen = core::watch_bell(atomics, set.wake->set.event);
+    if (core::read_abort(atomics, *set.view.header, record)) return record;
+    if (is_dead(set.alive)) return compose_record(set);
+    if (port::now_ns() >= deadline) {
+      const port::Locked guard(set.lock);
+      set.record_is_late |= wait_ns == reason_wait_ns;
+      return compose_record(set);
+    }
+    sleep_slice(set.wake->set.event, seen, set.alive, deadline);
+  }
+}
+
 }  // namespace vdset
 
 using namespace vdset;
@@ -583,26 +606,7 @@ int32_t vdset_set_get_abort_reason(vdset_set* set, vdset_abort_reason* out) {
   const std::int32_t result = judge_object(set, Kind::set, "set");
   if (result != VDSET_OK) return result;
   if (!is_over(*set)) return fail(VDSET_E_PROTOCOL, "set %s: not aborted", set->name.text);
-  core::AbortRecord record;
-  bool is_late;
-  {
-    const port::Locked guard(set->lock);
-    if (set->has_own_record) return give_reason(set->own_record, out);
-    is_late = set->record_is_late;
-  }
-  if (set->wake == nullptr) return give_reason(compose_record(*set), out);
-  // The server writes the record a moment after the word; do not wait for one that is gone.
-  const std::int64_t deadline = port::deadline_after(is_late ? 0 : reason_wait_ns);
-  for (;;) {
-    const std::uint32_t seen = core::watch_bell(atomics, set->wake->set.event);
-    if (core::read_abort(atomics, *set->view.header, record)) return give_reason(record, out);
-    if (is_dead(set->alive) || port::now_ns() >= deadline) {
-      const port::Locked guard(set->lock);
-      set->record_is_late = true;  // Nobody waits for it a second time.
-      return give_reason(compose_record(*set), out);
-    }
-    sleep_slice(set->wake->set.event, seen, set->alive, deadline);
-  }
+  return give_reason(find_record(*set, reason_wait_ns), out);
 }
 
 int32_t vdset_set_get_loss(vdset_set* set, uint32_t number, vdset_loss* out) {

@@ -189,6 +189,9 @@ void abort_set(vdset_set& set, std::uint32_t call, std::uint32_t participant, co
                std::int32_t code);
 /// Latches an abort that the server tells of, with its record.
 void take_abort(vdset_set& set, const core::AbortRecord& record);
+/// Who aborted and why, as far as this process can know; waits so long for the server's words, once
+/// in a set's life.
+core::AbortRecord find_record(vdset_set& set, std::int64_t wait_ns);
 /// ABORT with the reason in words.
 std::int32_t fail_aborted(vdset_set& set);
 /// Takes in what the server has sent to a primary, without waiting for the library thread.

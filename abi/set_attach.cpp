@@ -1,5 +1,6 @@
 // abi/set_attach.cpp: how a client gets at the parts of a set: judging and mapping what was
 // received, asking the server, abort.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include "abi/error.hpp"
@@ -184,14 +185,13 @@ bool is_over(vdset_set& set) {
 }
 
 std::int32_t fail_aborted(vdset_set& set) {
-  vdset_abort_reason reason{};
-  reason.struct_bytes = sizeof reason;
-  if (vdset_set_get_abort_reason(&set, &reason) != VDSET_OK)
-    return fail(VDSET_E_ABORT, "set %s: aborted", set.name.text);
+  constexpr std::int64_t words_wait_ns = 2'000'000;  // Short: for the text of an error alone.
+  const core::AbortRecord reason = find_record(set, words_wait_ns);
   static const char* const roles[] = {"somebody", "the server", "the primary client",
                                       "a secondary client"};
-  return fail(VDSET_E_ABORT, "set %s: aborted by %s (process %u): %s; close it", set.name.text,
-              roles[reason.role <= 3 ? reason.role : 0], reason.pid, reason.text);
+  return fail(VDSET_E_ABORT, "set %s: aborted by %s (process %u): %.*s; close it", set.name.text,
+              roles[reason.role <= 3 ? reason.role : 0], reason.pid,
+              static_cast<int>(reason.text_bytes), reason.text);
 }
 
 std::int32_t attach(vdset_set& set, const Message& from, Descriptors& parts, std::uint32_t me,
@@ -239,6 +239,21 @@ std::int32_t attach(vdset_set& set, const Message& from, Descriptors& parts, std
   return VDSET_OK;
 }
 
+/// No bell reaches who waits for an answer: so often it looks for an abort.
+constexpr std::int64_t asking_slice_ns = 5'000'000;
+
+/// Gives back a lock that was taken by trying.
+class Unlocked {
+ public:
+  explicit Unlocked(port::Mutex& mutex) : mutex_(mutex) {}
+  ~Unlocked() { port::mutex_unlock(mutex_); }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+
+ private:
+  port::Mutex& mutex_;
+};
+
 /// Sends a question, unless it is under way since an earlier call. 0 or -errno.
 static int send_question(vdset_set& set, Message& question) {
   if (set.pool_asked && question.kind == MessageKind::map_pool) {
@@ -254,13 +269,21 @@ static int send_question(vdset_set& set, Message& question) {
 
 std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors& descriptors,
                  std::int64_t deadline_ns) {
-  const port::Locked guard(set.request_lock);
+  while (!port::mutex_try_lock(set.request_lock)) {  // Another thread waits for its answer.
+    if (is_over(set)) return fail_aborted(set);
+    if (port::now_ns() >= deadline_ns)
+      return fail(VDSET_E_TIMEOUT, "set %s: another question waits for the server", set.name.text);
+    const core::Word own{0};
+    port::wait_word(own, 0, nullptr, 0, port::deadline_after(asking_slice_ns));
+  }
+  const Unlocked guard(set.request_lock);
   if (set.request_socket < 0)
     return fail(VDSET_E_UNEXPECTED, "set %s: no way to ask the server", set.name.text);
   int error = send_question(set, question);
   while (error == 0) {
-    // In slices, so that an abort ends it even when the server is stopped.
-    const int got = port::wait_readable(set.request_socket, slice_end(deadline_ns));
+    // In slices, so that an abort or a death ends it even when the server is stopped.
+    const std::int64_t slice = port::deadline_after(asking_slice_ns);
+    const int got = port::wait_readable(set.request_socket, std::min(slice, deadline_ns));
     if (is_over(set)) return fail_aborted(set);
     if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
     if (got <= 0 && port::now_ns() >= deadline_ns)

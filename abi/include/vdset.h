@@ -99,7 +99,7 @@ VDSET_API int32_t vdset_library_set_log(uint32_t level, vdset_log call, void *co
 #define VDSET_OK ((int32_t)0)
 #define VDSET_E_NOTOPEN ((int32_t)-2139684862)       /* 0x80770002 object closed, or the parent's in a forked child: open your own */
 #define VDSET_E_TIMEOUT ((int32_t)-2139684861)       /* 0x80770003 the time is up; state unchanged, call again */
-#define VDSET_E_ABORT ((int32_t)-2139684860)         /* 0x80770004 the set is aborted: ask why, then close. The first to say it may wait 0.1 s for the words */
+#define VDSET_E_ABORT ((int32_t)-2139684860)         /* 0x80770004 the set is aborted: ask why, then close. The first to say it may wait 2 ms for the words */
 #define VDSET_E_SECURITY ((int32_t)-2139684859)      /* 0x80770005 not admitted, or a directory that cannot be trusted */
 #define VDSET_E_INVALID ((int32_t)-2139684858)       /* 0x80770006 a bad parameter: vdset_last_error() names it */
 #define VDSET_E_INSTANCE_NAME ((int32_t)-2139684857) /* 0x80770007 never returned here; VDI has it */
