@@ -149,8 +149,10 @@ Life life_of_thread(const char* path, std::uint64_t& threads) {
   return (stat_field(stat, 9) & is_exiting) != 0 ? Life::exiting : Life::alive;
 }
 
-/// The first thread may have ended long before the others.
+/// The first thread may have ended long before the others. Whoever has more than a few hundred
+/// cannot make anybody read for long: of them the time tells.
 Life life_of_threads(long pid) {
+  constexpr unsigned threads_max = 256;
   char path[64];
   std::snprintf(path, sizeof path, "/proc/%ld/stat", pid);
   std::uint64_t threads = 0;
@@ -160,10 +162,13 @@ Life life_of_threads(long pid) {
   DIR* const dir = opendir(path);
   if (dir == nullptr) return Life::unknown;
   Life found = Life::exiting;
+  unsigned read = 0;
   while (const dirent* entry = found == Life::exiting ? readdir(dir) : nullptr) {
+    if (++read > threads_max) found = Life::unknown;
     const long thread = std::strtol(entry->d_name, nullptr, 10);
     std::snprintf(path, sizeof path, "/proc/%ld/task/%ld/stat", pid, thread);
-    if (thread > 0 && life_of_thread(path, threads) == Life::alive) found = Life::alive;
+    if (thread > 0 && read <= threads_max && life_of_thread(path, threads) == Life::alive)
+      found = Life::alive;
   }
   closedir(dir);
   return found;
