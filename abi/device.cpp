@@ -98,6 +98,7 @@ bool fill_command(vdset_set& set, const core::Taken& taken, vdset_command& out) 
   out.size = static_cast<std::int32_t>(s.size);
   out.flags = taken.redelivered ? VDSET_COMMAND_REDELIVERED : 0;
   out.position = static_cast<std::int64_t>(s.position);
+  if (s.opcode != out.code && s.opcode != core::opcode_opens_gate) return false;
   const bool fills = s.opcode == core::opcode_read;
   if (fills && (set.geometry.options & core::option_data_read_only) != 0) return false;
   if (s.handle == 0) return !core::moves_data(s.opcode);

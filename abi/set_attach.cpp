@@ -153,21 +153,34 @@ bool is_deserted(const vdset_set& set) {
 
 /// Latches an abort that another process has made known, and passes it on: that one may have died
 /// before it woke anybody, and a death wakes one waiter of each word.
-static bool take_in(vdset_set& set, std::uint32_t word) {
+[[gnu::noinline]] static bool take_in(vdset_set& set, std::uint32_t word) {
   if (latch(set, word)) wake_everybody(*set.wake, set.geometry.device_count);
   return true;
 }
 
+[[gnu::noinline]] static bool take_end(vdset_set& set, core::SetState state) {
+  if (state == core::SetState::aborted)
+    return take_in(set, core::AbortWord{true, VDSET_CALL_NONE, core::server_index}.pack());
+  abort_set(set, VDSET_CALL_POISONED, core::server_index, "a set state in S that cannot be",
+            VDSET_E_UNEXPECTED);
+  return true;
+}
+
 /// Whether somebody has made an abort of the set known.
-static bool is_end_known(vdset_set& set, core::SetState& state) {
+[[gnu::always_inline]] static inline bool is_end_known(vdset_set& set, core::SetState& state) {
   const std::uint32_t requested = core::abort_requested(atomics, *set.wake);
   if (requested != 0) return take_in(set, requested);
   state = core::read_state(atomics, *set.view.header);
-  if (state == core::SetState::aborted)
-    return take_in(set, core::AbortWord{true, VDSET_CALL_NONE, core::server_index}.pack());
-  if (state <= core::SetState::aborted) return false;
-  abort_set(set, VDSET_CALL_POISONED, core::server_index, "a set state in S that cannot be",
-            VDSET_E_UNEXPECTED);
+  return state >= core::SetState::aborted && take_end(set, state);
+}
+
+/// The server's library thread has ended. What it did before counts, and from here on it can do no
+/// more.
+[[gnu::noinline]] static bool judge_death(vdset_set& set) {
+  core::SetState state{};
+  if (is_end_known(set, state)) return true;
+  if (state == core::SetState::terminated) return false;
+  abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
   return true;
 }
 
@@ -176,12 +189,7 @@ bool is_over(vdset_set& set) {
   if (!is_attached(set)) return set.aborted.load(std::memory_order_acquire) != 0;
   core::SetState state{};
   if (is_end_known(set, state)) return true;
-  if (state == core::SetState::terminated || !is_dead(set.alive)) return false;
-  // What the server did before its end counts, and from here on it can do no more.
-  if (is_end_known(set, state)) return true;
-  if (state == core::SetState::terminated) return false;
-  abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
-  return true;
+  return state != core::SetState::terminated && is_dead(set.alive) && judge_death(set);
 }
 
 std::int32_t fail_aborted(vdset_set& set) {

@@ -362,7 +362,11 @@ TEST_CASE("a command that names a buffer that cannot be poisons the set") {
       {core::opcode_write, good + 4, 512}, {core::opcode_write, good ^ 1u << 26, 512},
       {core::opcode_read, good, 65537},    {core::opcode_read, good, 0x80000000u},
       {core::opcode_read, good + 15, 1},   {VDSET_COMMAND_SKIP_BLOCKS, good, 65537},
-      {VDSET_COMMAND_FLUSH, good, ~0u}};
+      {VDSET_COMMAND_FLUSH, good, ~0u},
+      // Bits above the code: a Read without a buffer, or behind the back of a read-only set.
+      {1u << 24 | core::opcode_read, 0, 512},
+      {core::opcode_passes_gate | core::opcode_write, good, 512},
+      {1u << 31 | core::opcode_opens_gate, 0, 0}};
   for (const Lie& lie : lies) {
     Rig rig;
     rig.activate();
