@@ -10,6 +10,9 @@ inline constexpr std::uint32_t lanes = 3;  // Device 0 is the primary's, the oth
 inline constexpr std::uint32_t window = 8;
 inline constexpr std::uint32_t command_bytes = 4096;
 inline constexpr std::uint32_t ids_max = 1u << 24;
+/// From here on the server takes its time: a driver that waits hears its watchdog, and the book is
+/// not full before that.
+inline constexpr std::uint32_t ids_at_ease = ids_max / 4;
 inline constexpr char set_name[] = "soak";
 inline constexpr const char* device_names[lanes] = {"soak", "soak.1", "soak.2"};
 
@@ -25,6 +28,8 @@ struct LaneBook {
   std::atomic<std::uint32_t> served;        // Commands completed by the present consumer.
   std::atomic<std::uint32_t> held;          // Fetched by it and not yet completed.
   std::atomic<std::uint32_t> linger_us;     // It keeps what it holds that long.
+  std::atomic<std::uint32_t> under_way;     // Commands sent and not called back: the server's word.
+  std::atomic<std::uint32_t> in_error;      // Likewise: 1 waits for ClearError, 2 has sent it.
   std::atomic<std::uint64_t> failed_at_ns;  // When a command of a dead one was called back; 0 not.
 };
 

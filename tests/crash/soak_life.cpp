@@ -33,6 +33,16 @@ std::vector<std::string> shared_names() {
   return names;
 }
 
+/// As /proc says it; '-': no such process.
+char state_of(pid_t pid) {
+  char state = '-';
+  std::FILE* const file = std::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "re");
+  if (file == nullptr) return state;
+  if (std::fscanf(file, "%*d %*s %c", &state) != 1) state = '-';
+  std::fclose(file);
+  return state;
+}
+
 }  // namespace
 
 Ground::Ground(const char* program) : program_(program), shared_names_(shared_names()) {
@@ -156,18 +166,21 @@ void Life::reap(Place place) {
 
 void Life::kill_all() {
   book_.ending = 1;
-  for (int p = 0; p < places; ++p) {
-    was_killed_[p] = true;
-    if (pids_[p] > 0) kill(pids_[p], SIGKILL);
-  }
+  // Stopped first: else some would hear of the others' deaths and end by themselves.
+  for (const int signal : {SIGSTOP, SIGKILL})
+    for (const pid_t pid : pids_)
+      if (pid > 0) kill(pid, signal);
+  std::fill(std::begin(was_killed_), std::end(was_killed_), true);
 }
 
 void Life::check_all_killed(Sum& sum) {
   ground_.used = std::min<std::uint32_t>(book_.next_id, ids_max);
   ++sum.all_killed;
+  const unsigned before = wrong_;
   check_names(true);
   const std::string leaks = ground_.leaks();
   if (!leaks.empty()) complain("all were killed, and left: %s", leaks.c_str());
+  sum.left_something += wrong_ != before ? 1 : 0;
   sum.passed += wrong_ == 0;
   sum.wrong += wrong_ != 0;
 }
@@ -197,8 +210,11 @@ void Life::check(Ending ending, Sum& sum) {
   for (std::uint32_t id = ground_.used; id < std::min(ground_.used + 1000, ids_max); ++id)
     if (book_.entries[id].fetched != 0 || book_.entries[id].callbacks != 0)
       complain("command %u was never sent, and came", id);
-  if (unjudged > (ending == server_killed ? lanes * window : 0u))
+  const std::uint64_t excused = ending == server_killed ? lanes * window : 0;
+  if (unjudged > excused) {
     complain("%llu commands came to no end", static_cast<unsigned long long>(unjudged));
+    sum.lost += unjudged - excused;
+  }
   of_kind.judged += ground_.used - unjudged;
   of_kind.unjudged += unjudged;
   sum.looked_for_leaks += book_.looked_for_leaks;
@@ -216,6 +232,7 @@ bool Life::check_entry(std::uint32_t i, Ending ending, Sum& sum) {
   if (e.callbacks > 1) complain("command %u ended %u times", i, e.callbacks.load());
   if (e.completed > 1) complain("command %u was completed twice", i);
   if (e.fetched > 1 + e.redelivered) complain("command %u was delivered twice", i);
+  sum.doubled += e.callbacks > 1 || e.completed > 1 || e.fetched > 1 + e.redelivered ? 1 : 0;
   if (e.completing > e.fetched) complain("command %u: done more often than fetched", i);
   if (e.completed > e.completing) complain("command %u: completed, never begun", i);
   if (e.sent == 0 && (e.fetched != 0 || has_ended)) complain("command %u was never sent", i);
@@ -265,6 +282,23 @@ void Life::check_names(bool primary_was_killed) {
     return complain("the name cannot be used again: %s", vdset_last_error());
   vdset_set_close(set);
   if (ground_.nodes() != 0) complain("%u nodes are left by the next set", ground_.nodes());
+}
+
+void Life::complain_of_stall(const char* what) {
+  std::string now;
+  for (std::uint32_t i = 0; i < lanes; ++i) {
+    const LaneBook& lane = book_.lane[i];
+    now += "; lane " + std::to_string(i) + ": served " + std::to_string(lane.served) + ", held " +
+           std::to_string(lane.held) + ", under way " + std::to_string(lane.under_way) +
+           (lane.in_error == 2   ? ", ClearError sent"
+            : lane.in_error == 1 ? ", waits for ClearError"
+                                 : "");
+  }
+  now += "; states";  // R: it waits for a processor.
+  for (const pid_t pid : pids_)
+    now += std::string(" ") + state_of(pid);
+  complain("nothing happens in a minute: %s; %u commands sent%s", what, book_.next_id.load(),
+           now.c_str());
 }
 
 void Life::complain(const char* format, ...) {

@@ -29,8 +29,10 @@ struct Sum {
   unsigned holders = 0;       // Secondaries that held fetched commands when they were killed.
   unsigned held_by_last = 0;  // Primaries and servers killed while a client held a command.
   std::uint64_t commands = 0, well = 0, failed = 0, recalled = 0, handed_over = 0;
+  std::uint64_t lost = 0, doubled = 0;  // Commands; none may be.
   std::uint64_t looked_for_leaks = 0;
-  unsigned all_killed = 0;  // Lives whose processes were all killed at once.
+  unsigned all_killed = 0;      // Lives whose processes were all killed at once ...
+  unsigned left_something = 0;  // ... and those of them that left what they must not.
   Judged judged[endings];
   unsigned passed = 0, wrong = 0;
   std::vector<double> sweep_us, abort_us;
@@ -86,10 +88,10 @@ class Life {
   /// False, and a complaint: not in the watchdog's time.
   template <class F>
   bool until(const char* what, F done) {
-    const std::uint64_t limit = now_ns() + watchdog_ns;
+    const std::uint64_t begin = now_ns();
     while (!done()) {
-      if (now_ns() > limit) {
-        complain("nothing happens in a minute: %s", what);
+      if (now_ns() > begin + watchdog_ns) {
+        complain_of_stall(what);
         return false;
       }
       usleep(50);
@@ -105,6 +107,8 @@ class Life {
   bool is_wrong() const { return wrong_ != 0; }
 
  private:
+  /// With what each lane was doing.
+  void complain_of_stall(const char* what);
   void judge_end(Place place, int status);
   bool check_entry(std::uint32_t id, Ending ending, Sum& sum);
   void check_ends(Ending ending);

@@ -2,7 +2,6 @@
 // LANE DIRECTORY MIB. MIB of memory are touched first, so that the process takes time to be torn
 // down.
 #include <dirent.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -121,6 +120,7 @@ class Engine {
       book->next_id = ids_max;
       return;
     }
+    if (order.id > ids_at_ease) usleep(20);
     const bool write = order.id % 2 == 0;
     if (write) mark(order.buffer, order.id, by_server);
     book->entries[order.id].sent = 1;
@@ -132,11 +132,18 @@ class Engine {
     post(order);
   }
 
+  /// For the driver, should nothing happen.
+  void tell(const Lane& lane) {
+    book->lane[lane.number].under_way = lane.under_way;
+    book->lane[lane.number].in_error = lane.clearing ? 2 : lane.failed ? 1 : 0;
+  }
+
   void post(Order& order) {
     order.command.struct_bytes = sizeof order.command;
     order.command.completion = completed;
     order.command.context = &order;
     ++order.lane->under_way;
+    tell(*order.lane);
     sending_ = true;
     const std::int32_t code = vdset_server_device_send_command(order.lane->device, &order.command);
     sending_ = false;
@@ -160,6 +167,7 @@ class Engine {
       account(order, command);
       lane.failed |= command.completion_code != VDSET_SUCCESS;
     }
+    tell(lane);
     if (!in_send) go_on(lane, order);
   }
 
@@ -269,7 +277,7 @@ std::int32_t complete(vdset_device* device, std::uint32_t lane, const vdset_comm
 void linger(std::uint32_t lane) {
   const std::uint64_t until = now_ns() + std::uint64_t{book->lane[lane].linger_us} * 1000;
   while (now_ns() < until && book->lane[lane].linger_us != 0)
-    sched_yield();
+    usleep(20);
 }
 
 /// Fetches a few, completes them; CLOSE or ABORT.
@@ -313,8 +321,10 @@ void serve_lane(vdset_set* set, std::uint32_t lane) {
   std::int32_t code;
   // Until the end of its last consumer is known.
   while ((code = vdset_set_open_device(set, device_names[lane], &device)) == VDSET_E_PROTOCOL ||
-         code == VDSET_E_OPEN)
+         code == VDSET_E_OPEN) {
     if (book->stop != 0 && book->server_result != 0) break;
+    usleep(50);
+  }
   if (code == VDSET_OK) code = serve(device, lane);
   if (code == VDSET_E_OPEN || code == VDSET_E_PROTOCOL) code = VDSET_E_CLOSE;  // The end has come.
   finish(set, code);
@@ -355,7 +365,7 @@ void run_secondary(std::uint32_t lane, bool worker) {
   vdset_abort_reason reason{};
   reason.struct_bytes = sizeof reason;
   while (book->stop == 0 && vdset_set_get_abort_reason(set, &reason) == VDSET_E_PROTOCOL)
-    sched_yield();
+    usleep(1000);
   vdset_set_close(set);
 }
 

@@ -30,7 +30,7 @@ class Soak {
     const bool hand_over = sum.lives++ / endings % 2 != 0;
     life.begin(hand_over);
     // A life ends early when its commands would fill the book.
-    for (unsigned i = 0; i < kills && !life.is_wrong() && book_.next_id < ids_max / 2; ++i)
+    for (unsigned i = 0; i < kills && !life.is_wrong() && book_.next_id < ids_at_ease; ++i)
       kill_somebody(life, hand_over);
     if (ending != by_itself && !life.is_wrong()) kill_head(life, ending);
     for (LaneBook& lane : book_.lane)
@@ -143,17 +143,18 @@ void print(Sum& sum, double seconds, std::uint64_t seed) {
       sum.aimed, sum.holders, sum.held_by_last);
   std::printf(
       "%llu commands: %llu done (%llu handed over), %llu failed with 995, %llu unseen with "
-      "1117; lost or doubled: %s\n",
+      "1117; %llu lost, %llu doubled\n",
       static_cast<Long>(sum.commands), static_cast<Long>(sum.well),
       static_cast<Long>(sum.handed_over), static_cast<Long>(sum.failed),
-      static_cast<Long>(sum.recalled), sum.wrong == 0 ? "0" : "SOME");
+      static_cast<Long>(sum.recalled), static_cast<Long>(sum.lost), static_cast<Long>(sum.doubled));
   for (unsigned i = 0; i < endings; ++i)
     std::printf(
         "ended %-15s %4u lives, %9llu commands judged whole, %llu only for at most once "
         "(their server died before their end); %u clients heard of an abort\n",
         ending_names[i], sum.judged[i].lives, static_cast<Long>(sum.judged[i].judged),
         static_cast<Long>(sum.judged[i].unjudged), sum.judged[i].heard_abort);
-  std::printf("all processes killed at once: %u times, nothing left\n", sum.all_killed);
+  std::printf("all processes killed at once: %u times, %u of them left something\n", sum.all_killed,
+              sum.left_something);
   std::printf("in full work: sweep of a secondary");
   print_times(sum.sweep_us);
   std::printf("; abort by a death");
