@@ -206,9 +206,12 @@ std::vector<Sweep> all_sweeps() {
   add(backup, Who::server, How::stop, 64, 12);
   add(polled, Who::server, How::stop, 64, 4);
   // What a stride may miss: the repair, and the words of an abort.
-  for (const char* site :
-       {"recall_word", "recall_cas", "sweep_evict", "sweep_word", "sweep_cas", "sweep_gate"})
+  for (const char* site : {"recall_word", "recall_cas", "recall_finished", "sweep_evict",
+                           "sweep_word", "sweep_cas", "sweep_gate"})
     sweeps.push_back({succession, Who::server, How::access, 1, 1, site});
+  // What was decided and not said, under each policy.
+  for (const std::uint32_t play : {backup, handed})
+    sweeps.push_back({play, Who::secondary, How::access, 1, 1, "complete_finished"});
   for (const char* site : {"record_publish", "abort_request"})
     sweeps.push_back({abort_by_server, Who::server, How::access, 1, 1, site});
   sweeps.push_back({abort_by_server, Who::primary, How::access, 1, 1, "record_read"});
