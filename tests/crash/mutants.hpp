@@ -38,7 +38,7 @@ inline std::uint32_t CountingRing::first_outstanding() const {
 /// After an abort nobody ends what was under way.
 template <>
 inline void ServerDevice<model::CountingAtomics>::abandon(FinishedList&) {}
-#elif VDSET_MUTANT == 7 || VDSET_MUTANT == 8 || VDSET_MUTANT == 9
+#elif VDSET_MUTANT >= 7 && VDSET_MUTANT <= 10
 // By the policy, below.
 #else
 #error "VDSET_MUTANT is none of these"
@@ -65,6 +65,18 @@ template <>
 inline void CountingAtomics::store<Site::participant_publish>(Word& word, std::uint32_t value) {
   if (core::ParticipantWord::unpack(value).state == core::ParticipantState::free) return;
   core::RealAtomics::store<Site::participant_publish>(word, value);
+}
+#elif VDSET_MUTANT == 10
+/// What was decided and not said counts as queued: DONE is made a word that the sweep takes for it.
+template <>
+inline std::uint32_t CountingAtomics::load<Site::sweep_word>(const Word& word) {
+  const std::uint32_t found = core::RealAtomics::load<Site::sweep_word>(word);
+  const auto command = core::CommandWord::unpack(found);
+  if (command.state != core::CommandState::done) return found;
+  const core::CommandWord queued{core::CommandState::failed, core::server_index,
+                                 command.generation};
+  core::RealAtomics::store<Site::sweep_cas>(const_cast<Word&>(word), queued.pack());
+  return queued.pack();
 }
 #endif
 

@@ -116,10 +116,11 @@ void Self::complain(const char* format, ...) {
   va_start(arguments, format);
   std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  const std::size_t used = std::strlen(log().complaint);
-  std::snprintf(log().complaint + used, sizeof log().complaint - used, "%s%s", used > 0 ? "; " : "",
-                text);
   ++log().complained;
+  const std::size_t used = std::strlen(log().complaint);
+  if (used + 2 + std::strlen(text) >= sizeof log().complaint) return;  // Whole ones.
+  if (used > 0) std::strcat(log().complaint, "; ");
+  std::strcat(log().complaint, text);
 }
 void Self::end(End how, std::int32_t code) {
   log().code = static_cast<std::uint32_t>(code);

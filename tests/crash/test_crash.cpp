@@ -461,16 +461,26 @@ const Mutant mutants[] = {
      Who::server,
      How::live,
      nullptr,
-     "buffers can be allocated at the end",
+     "ended with 995 though none need fail",  // What it had fetched is not handed over.
      {"though none need fail"}},
     {"crash_mutant_6", "lost buffers keep their pages", succession, Who::server, How::live, nullptr,
      "still has the pages that a dead process had pinned"},
-    {"crash_mutant_7", "nobody is evicted", secondary_hangs_up, Who::server, How::live, nullptr,
-     "one who was taken for gone is given a command"},
+    {"crash_mutant_7",
+     "nobody is evicted",
+     secondary_hangs_up,
+     Who::server,
+     How::live,
+     nullptr,
+     "one who was taken for gone is given a command",
+     // It goes on beside its successor.
+     {"is delivered again as new", "is delivered after its end", "has other bytes than sent",
+      "the handle of command"}},
     {"crash_mutant_8", "the agent hears of no death", succession, Who::server, How::live, nullptr,
      "server hangs in phase reap", hanging},
     {"crash_mutant_9", "a row is never free", late_successor, Who::server, How::live, nullptr,
      "the row of a dead participant is not free"},
+    {"crash_mutant_10", "what was decided is offered again", handed, Who::secondary, How::access,
+     "complete_finished", "is delivered again as new"},
 };
 
 /// What was said besides what a mutant must cause; empty: nothing.
@@ -497,8 +507,7 @@ int hunt_mutants(const std::string& programs) {
     std::string found;
     unsigned runs = 0;
     for (; found.empty() && runs < 20; ++runs) {
-      Spec spec{mutant.play, mutant.victim, mutant.how, 1 + runs, mutant.program, site};
-      spec.patience_seconds = 3;
+      const Spec spec{mutant.play, mutant.victim, mutant.how, 1 + runs, mutant.program, site};
       found = runner.run(spec).wrong;
     }
     // The same with the step in its place, else it was not the missing step that was found.
