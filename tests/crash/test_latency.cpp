@@ -3,7 +3,7 @@
 // somebody only polls the pidfd. docs/logs/latency.txt is the log of a full run.
 //
 //   test_latency ROLE
-// VDSET_TEST_DEEP=N   N times 1,000 kills of the small process, 100 of 64 MiB, 20 of 1 GiB
+// VDSET_TEST_DEEP=N   N times 1,000 kills of the small process, 100 of 64 MiB, 60 of 1 GiB
 #include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -87,9 +87,13 @@ class Latency {
     book_.hold = 1;
     life.kill_one(Life::first);
     life.reap(Life::first);
-    for (unsigned i = 0; i < kills && !life.is_wrong(); ++i) {
+    const auto kill_bare = [&] {
       const double bare = bare_kill(ground_, mib);
       if (bare > 0) m.bare.push_back(bare);
+    };
+    for (unsigned i = 0; i < kills && !life.is_wrong(); ++i) {
+      // Before and after, in turn: what the one frees the other gets.
+      if (i % 2 == 0) kill_bare();
       book_.lane[1].held = 0;
       life.start(Life::first, mib);
       if (!life.until("hold", [&] { return book_.lane[1].held != 0; })) break;
@@ -98,6 +102,7 @@ class Latency {
       if (life.until("sweep", [&] { return book_.lane[1].failed_at_ns != 0; }))
         m.sweep.push_back(static_cast<double>(book_.lane[1].failed_at_ns - begin) / 1e3);
       life.reap(Life::first);
+      if (i % 2 != 0) kill_bare();
     }
     book_.hold = 0;
     const std::uint64_t begin = life.kill_one(Life::server);
@@ -130,7 +135,7 @@ int run(const char* program) {
   Latency latency(program);
   latency.measure(0, n > 0 ? 1000 * n : 20);
   latency.measure(64, n > 0 ? 100 * n : 3);
-  latency.measure(1024, n > 0 ? 20 * n : 1);
+  latency.measure(1024, n > 0 ? 60 * n : 1);
   const std::string leaks = latency.leaks();
   if (!leaks.empty()) std::printf("FAIL left: %s\n", leaks.c_str());
   ++(leaks.empty() ? latency.passed : latency.failed);
