@@ -24,8 +24,8 @@ inline constexpr const char* kind_names[] = {"GetCommand", "device descriptor", 
                                              "OpenDevice", "agent"};
 
 struct Waiter {
-  std::atomic<std::uint32_t> kind, parked;
-  std::atomic<std::int32_t> code;
+  std::atomic<std::uint32_t> kind;
+  std::atomic<std::int32_t> thread, code;  // The thread is told just before its call.
   std::atomic<std::uint64_t> returned_ns;
 };
 

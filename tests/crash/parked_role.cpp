@@ -29,7 +29,7 @@ template <class Wait>
 void wait(std::uint32_t number, Kind kind, Wait call) {
   Waiter& waiter = book->waiter[number];
   waiter.kind = static_cast<std::uint32_t>(kind);
-  waiter.parked = 1;
+  waiter.thread = gettid();
   const std::int32_t code = call();
   waiter.code = code;
   waiter.returned_ns = now_ns();

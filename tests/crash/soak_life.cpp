@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include "tests/crash/thread_state.hpp"
 
 namespace vdset::soak {
 namespace {
@@ -31,16 +32,6 @@ std::vector<std::string> shared_names() {
   for (const std::string& name : names_in("/dev/shm"))
     if (name.find("vdset") != std::string::npos) names.push_back(name);
   return names;
-}
-
-/// As /proc says it; '-': no such process.
-char state_of(pid_t pid) {
-  char state = '-';
-  std::FILE* const file = std::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "re");
-  if (file == nullptr) return state;
-  if (std::fscanf(file, "%*d %*s %c", &state) != 1) state = '-';
-  std::fclose(file);
-  return state;
 }
 
 }  // namespace
@@ -296,7 +287,7 @@ void Life::complain_of_stall(const char* what) {
   }
   now += "; states";  // R: it waits for a processor.
   for (const pid_t pid : pids_)
-    now += std::string(" ") + state_of(pid);
+    now += std::string(" ") + thread_state(pid, pid);
   complain("nothing happens in a minute: %s; %u commands sent%s", what, book_.next_id.load(),
            now.c_str());
 }

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 #include "tests/crash/parked.hpp"
+#include "tests/crash/thread_state.hpp"
 
 namespace vdset::parked {
 namespace {
@@ -72,8 +73,7 @@ class Rounds {
     until("configure", [&] { return book_->configured != 0; });
     for (std::uint32_t i = primary + 1; i < processes && !wrong_; ++i)
       start(i);
-    until("park", [&] { return parked() == waiters; });
-    usleep(3000);  // Said before it sleeps.
+    until("park", [&] { return all_asleep(); });
     std::uint64_t began = now_ns();
     if (ending.aborts)
       book_->go = 1;
@@ -88,8 +88,7 @@ class Rounds {
 
  private:
   static bool is_of_dead(const Ending& ending, std::uint32_t i) {
-    const std::uint32_t process = i == waiters - 1 ? server : i / waiters_each + 1;
-    return ending.dies && process == ending.who;
+    return ending.dies && process_of(i) == ending.who;
   }
   static std::uint32_t due(const Ending& ending) {
     std::uint32_t count = 0;
@@ -97,12 +96,24 @@ class Rounds {
       count += is_of_dead(ending, i) ? 0 : 1;
     return count;
   }
-  std::uint32_t parked() const {
-    std::uint32_t count = 0;
-    for (const Waiter& waiter : book_->waiter)
-      count += waiter.parked != 0 && waiter.returned_ns == 0 ? 1 : 0;
-    return count;
+  static std::uint32_t process_of(std::uint32_t waiter) {
+    return waiter == waiters - 1 ? server : waiter / waiters_each + primary;
   }
+  /// All waiters are in their calls, and each was seen asleep, look by look.
+  bool all_asleep() const {
+    constexpr int looks = 3;
+    for (int look = 0; look < looks; ++look) {
+      for (std::uint32_t i = 0; i < waiters; ++i) {
+        const Waiter& waiter = book_->waiter[i];
+        const pid_t thread = waiter.thread;
+        if (thread == 0 || waiter.returned_ns != 0) return false;
+        if (thread_state(pids_[process_of(i)], thread) != 'S') return false;
+      }
+      usleep(500);  // A lock's wait is over by then.
+    }
+    return true;
+  }
+
   std::uint32_t returned(const Ending& ending) const {
     std::uint32_t count = 0;
     for (std::uint32_t i = 0; i < waiters; ++i)
