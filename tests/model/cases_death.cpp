@@ -255,6 +255,9 @@ void add_death_cases(Registry& registry) {
       {"offered without a flag",
        explore<SuccessionCase<OfferedWithoutFlag, 1, 1, Ending::dies, true>>,
        1});
+  registry.mutants.push_back({"decided is offered again",
+                              explore<SuccessionCase<DecidedIsQueued, 1, 1, Ending::dies, false>>,
+                              1});
   registry.mutants.push_back(
       {"nothing is taken back", explore<ZombieCase<NothingIsTakenBack>>});
   registry.mutants.push_back(

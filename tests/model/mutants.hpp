@@ -155,6 +155,29 @@ struct OfferedWithoutFlag : ExplorerAtomics {
   }
 };
 
+/// What was decided and not said counts as queued.
+struct DecidedIsQueued : ExplorerAtomics {
+  std::uint32_t found = 0;
+
+  template <Site site>
+  std::uint32_t load(const Word& word) {
+    const std::uint32_t value = ExplorerAtomics::load<site>(word);
+    if constexpr (site == Site::sweep_word) {
+      found = value;
+      const auto command = core::CommandWord::unpack(value);
+      if (command.state == core::CommandState::done)
+        return core::CommandWord{core::CommandState::failed, core::server_index, command.generation}
+            .pack();
+    }
+    return value;
+  }
+  template <Site site>
+  bool compare_exchange(Word& word, std::uint32_t& expected, std::uint32_t desired) {
+    if constexpr (site == Site::sweep_cas) expected = found;
+    return ExplorerAtomics::compare_exchange<site>(word, expected, desired);
+  }
+};
+
 /// Nothing is taken back from one that is gone.
 struct NothingIsTakenBack : ExplorerAtomics {
   template <Site site>
