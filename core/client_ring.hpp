@@ -1,6 +1,6 @@
 // core/client_ring.hpp: a client's side of one device's command ring. Layer core: freestanding.
 // take() is for one thread at a time; complete() for any. Edges command_published, command_taken,
-// command_finished, line_recheck, sleep.
+// command_decided, command_finished, line_recheck, sleep.
 #pragma once
 #include <gsl/assert>
 #include <gsl/span>

@@ -1,8 +1,7 @@
 // core/server_ring.hpp: the server's side of one device's command ring. Layer core: freestanding.
 // Not thread-safe: one process-local lock per device around it. Decides from its private shadow; a
-// shared word can only select among outcomes
-// that the shadow allows (invariant I9). Edges command_published, command_finished, line_recheck,
-// sleep.
+// shared word can only select among outcomes that the shadow allows (invariant I9). Edges
+// command_published, command_decided, command_finished, line_recheck, sleep.
 #pragma once
 #include <bit>
 #include <gsl/assert>
