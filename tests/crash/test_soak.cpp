@@ -105,12 +105,18 @@ class Soak {
   /// The primary or the server, mostly while the clients have commands in hand.
   void kill_head(Life& life, Ending ending) {
     const Life::Place place = ending == primary_killed ? Life::primary : Life::server;
-    if (random_() % 4 != 0) aim(life, place == Life::primary ? 0 : 1);
+    // Whose last consumer was killed just now: somebody must be there to hear of the end.
+    life.until("serve", [&] { return book_.lane[1].served != 0 && book_.lane[2].served != 0; });
+    const std::uint32_t lane = place == Life::primary ? 0 : 1;
+    if (sum.lives % 4 != 0) {
+      aim(life, lane);
+      life.until("hold", [&] { return book_.lane[lane].held != 0; });  // Still, or again.
+    }
     ++sum.kills;
     (place == Life::primary ? sum.primaries : sum.servers) += 1;
     bool held = false;
-    for (const LaneBook& lane : book_.lane)
-      held |= lane.held != 0;
+    for (const LaneBook& each : book_.lane)
+      held |= each.held != 0;
     sum.held_by_last += held ? 1 : 0;
     const std::uint64_t at = life.kill_one(place);
     if (life.until("abort", [&] { return book_.abort_seen_ns != 0; }))
