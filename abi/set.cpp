@@ -499,10 +499,18 @@ core::AbortRecord find_record(vdset_set& set, std::int64_t wait_ns) {
   for (core::AbortRecord record;;) {
     const std::uint32_t seen = core::watch_bell(atomics, set.wake->set.event);
     if (core::read_abort(atomics, *set.view.header, record)) return record;
-    if (is_dead(set.alive)) return compose_record(set);
-    if (port::now_ns() >= deadline) {
-      const port::Locked guard(set.lock);
-      set.record_is_late |= wait_ns == reason_wait_ns;
+    const bool died = is_dead(set.alive);
+    if (died || port::now_ns() >= deadline) {
+      bool known;
+      {
+        const port::Locked guard(set.lock);
+        known = set.record_is_late;
+        set.record_is_late |= died || wait_ns == reason_wait_ns;
+      }
+      if (died && !known) {  // A death wakes one waiter of its word: the others are told here.
+        core::force_bell(atomics, set.wake->set.event);
+        port::wake_word(set.wake->set.event);
+      }
       return compose_record(set);
     }
     sleep_slice(set.wake->set.event, seen, set.alive, deadline);
