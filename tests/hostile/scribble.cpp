@@ -7,8 +7,7 @@
 // writer, which is a fourth process that joined as a secondary and opened a device, or (every third
 // round) the server itself, so that the clients have a hostile server.
 //
-// usage: scribble seconds N | rounds N | caught N [seed]. `caught` runs until a violation, which a
-// build with one check removed must show within N seconds.
+// usage: scribble seconds N | rounds N [seed]. Ends early after ten bad rounds.
 #include <dirent.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -464,18 +463,40 @@ int run_intruder(const Round& round) {
   return Intruder(round).run();
 }
 
-/// False: somebody was killed by a signal, hung, or saw what must not be.
-bool is_fine(pid_t child, const char* who, const Round& round) {
+int status_of(pid_t child) {
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) violate("a child that cannot be waited for");
+  return status;
+}
+
+void tell(int status, const char* who, const Round& round) {
   std::fprintf(stderr, "round %u, seed %llu, %s, written by %s: the %s ended with %s %d\n",
                round.number, static_cast<unsigned long long>(round.seed),
                damage_names[static_cast<std::uint32_t>(round.damage)],
                round.server_writes ? "the server" : "a fourth process", who,
                WIFSIGNALED(status) ? "signal" : "code",
                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+/// False: somebody was killed by a signal, hung, or saw what must not be.
+bool is_fine(pid_t child, const char* who, const Round& round) {
+  const int status = status_of(child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+  tell(status, who, round);
+  return false;
+}
+
+/// The writer goes on until this program kills it: any other end is a fault.
+bool goes_on_to_its_end(pid_t writer, const Round& round) {
+  siginfo_t ended{};
+  const auto id = static_cast<id_t>(writer);
+  const bool alive =
+      waitid(P_PID, id, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+  kill(writer, SIGKILL);
+  const int status = status_of(writer);
+  if (alive && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return true;
+  tell(status, "writer", round);
   return false;
 }
 
@@ -505,12 +526,7 @@ bool run_round(std::uint32_t number, std::uint64_t seed) {
   bool fine = is_fine(server, "server", round);
   fine = is_fine(primary, "primary", round) && fine;
   fine = is_fine(secondary, "secondary", round) && fine;
-  if (intruder > 0) {
-    kill(intruder, SIGKILL);
-    int status = 0;
-    waitpid(intruder, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == violation) fine = false;
-  }
+  if (intruder > 0) fine = goes_on_to_its_end(intruder, round) && fine;
   return fine;
 }
 
@@ -523,15 +539,14 @@ void remove_place() {
   rmdir(place.c_str());
 }
 
-/// Rounds in one directory, one after the other, while `goes_on` says so.
-template <class GoesOn>
-[[noreturn]] void run_lane(Progress& progress, std::uint64_t seed, GoesOn goes_on) {
+/// Rounds in one directory, one after the other, while `is_due` says so of the next one's number.
+template <class IsDue>
+[[noreturn]] void run_lane(Progress& progress, std::uint64_t seed, IsDue is_due) {
   char name[] = "/tmp/vdset-scribble-XXXXXX";
   prctl(PR_SET_PDEATHSIG, SIGTERM);  // Who ends the whole run ends its lanes.
   if (mkdtemp(name) == nullptr) _exit(2);
   place = name;
-  while (goes_on()) {
-    const std::uint32_t round = progress.begun++;
+  for (std::uint32_t round = 0; is_due(round = progress.begun++);) {
     new (tally) Tally{};
     progress.bad += run_round(round, seed + round) ? 0 : 1;
     progress.enter(*tally);
@@ -544,8 +559,8 @@ template <class GoesOn>
 }  // namespace
 
 int main(int count, char** words) {
-  if (count < 3) return 2;
-  const std::string mode = words[1];
+  const std::string mode = count > 2 ? words[1] : "";
+  if (mode != "seconds" && mode != "rounds") return 2;
   const long limit = std::strtol(words[2], nullptr, 10);
   const std::uint64_t seed = count > 3 ? std::strtoull(words[3], nullptr, 0) : 20051;
   void* const shared =
@@ -553,32 +568,36 @@ int main(int count, char** words) {
   if (shared == MAP_FAILED) return 2;
   Progress& progress = *new (shared) Progress{};
   const std::int64_t end = port::deadline_after(limit * 1'000'000'000);
-  const auto goes_on = [&] {
-    if (progress.bad >= (mode == "caught" ? 1 : 10)) return false;
-    if (mode == "rounds") return progress.begun < static_cast<std::uint32_t>(limit);
-    return port::now_ns() < end;
+  const bool counted = mode == "rounds";
+  const auto is_due = [&](std::uint32_t round) {
+    if (progress.bad >= 10) return false;
+    return counted ? round < static_cast<std::uint32_t>(limit) : port::now_ns() < end;
   };
   std::vector<pid_t> lanes;
   for (int i = 0; i < lane_count; ++i) {
     const pid_t lane = fork();
     tally = &progress.tallies[i];
-    if (lane == 0) run_lane(progress, seed, goes_on);
+    if (lane == 0) run_lane(progress, seed, is_due);
     lanes.push_back(lane);
   }
-  for (pid_t lane : lanes)
-    waitpid(lane, nullptr, 0);
+  bool all_lanes = true;
+  for (pid_t lane : lanes) {
+    const int status = status_of(lane);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+    std::fprintf(stderr, "a lane ended with status %#x\n", static_cast<unsigned>(status));
+    all_lanes = false;
+  }
   const std::uint32_t bad = progress.bad;
   const std::uint32_t rounds = progress.done;
-  if (mode == "caught") {
-    std::printf("caught after %u rounds\n%d passed, %d failed\n", rounds, bad > 0, bad == 0);
-    return bad > 0 ? 0 : 1;
-  }
   std::printf(
       "%llu writes; rounds that were written: %u, that got commands through after that: %u"
       " (%llu of them)\n",
       static_cast<unsigned long long>(progress.writes.load()), progress.written.load(),
       progress.lively.load(), static_cast<unsigned long long>(progress.commands.load()));
+  // Rounds that were due and not run failed, too.
+  const std::uint32_t due = counted ? static_cast<std::uint32_t>(limit) : rounds;
+  const std::uint32_t missed = due - rounds;
   std::printf("seed %llu\n%u passed, %u failed\n", static_cast<unsigned long long>(seed),
-              rounds - bad, bad);
-  return bad == 0 && rounds > 0 && progress.lively > 0 ? 0 : 1;
+              rounds - bad, bad + missed);
+  return all_lanes && bad + missed == 0 && rounds > 0 && progress.lively > 0 ? 0 : 1;
 }
