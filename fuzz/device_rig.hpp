@@ -86,8 +86,11 @@ struct DeviceRig {
       case 0: device.close(); break;
       case 1: static_cast<void>(device.ring().any_final(a)); break;
       case 2:
-        device.for_each_held(a, [&](std::uint32_t, std::uint32_t handle) {
-          VDSET_HOLDS(handle == 7 && ++held <= depth);
+        device.for_each_held(a, [&](std::uint32_t opcode, std::uint32_t handle) {
+          // A ClearError that was held is posted without a buffer.
+          const bool clears = core::command_code(opcode) == core::opcode_clear_error;
+          VDSET_HOLDS(handle == 7 || (clears && handle == 0));
+          VDSET_HOLDS(++held <= depth);
         });
         break;
       default: return;

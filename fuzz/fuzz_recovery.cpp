@@ -1,6 +1,7 @@
-// fuzz/fuzz_recovery.cpp: any part C as what a consumer left behind. Oracle: the sweep ends; swept
-// twice equals swept once, byte for byte in the fresh part; each command is called back once; what
-// stays outstanding can be fetched by the next consumer, in order, or waits as ClearError.
+// fuzz/fuzz_recovery.cpp: any part C as what a consumer left behind. Oracle: what cannot be is
+// told, and nothing else; the sweep ends; swept twice equals swept once, byte for byte in the fresh
+// part; each command is called back once; what stays outstanding can be fetched by the next
+// consumer, in order, or waits as ClearError.
 #include "core/client_ring.hpp"
 #include "fuzz/device_rig.hpp"
 
@@ -38,6 +39,35 @@ void scribble(ClientMemory& part, Input& in) {
     // A whole word, or one bit of it.
     word.value = in.flip() ? in.word() : word.value ^ 1u << in.below(32);
   }
+}
+
+/// What the lines of the outstanding commands say, judged from docs/format.md alone.
+struct Judgement {
+  bool impossible = false;  // The set must be poisoned.
+  bool doubtful = false;    // It may be: an error found first may recall the command unseen.
+};
+
+Judgement judge(DeviceRig& rig) {
+  Judgement out;
+  const core::ServerRing<Meddler>& ring = rig.device.ring();
+  const core::ClientLines lines = rig.parts[rig.part].lines;
+  // A ClearError that waits may be posted before the sweep, into a line of which nothing is known.
+  out.doubtful = rig.device.outstanding_count() > ring.outstanding_count();
+  for (std::uint32_t position = ring.tail() - depth; position != ring.tail(); ++position) {
+    const std::uint32_t line = position % depth;
+    if (!ring.is_outstanding(line)) continue;
+    const std::uint32_t lap = (position / depth + 1) & 0xfffffu;
+    const std::uint32_t before = (lap - 1) & 0xfffffu;
+    const std::uint32_t finished = lines.completions[line].finished.value;
+    const std::uint32_t state = lines.commands[line].command.value & 15u;
+    const std::uint32_t of = lines.commands[line].command.value >> 12;
+    const bool can_be = of == before || (of == lap && state >= 1 && state <= 5);
+    const bool can_be_recalled = of == before || (of == lap && state == 5);
+    const bool cannot_be = finished == before ? !can_be : finished != lap && !can_be_recalled;
+    out.impossible = out.impossible || cannot_be;
+    out.doubtful = out.doubtful || !can_be || (finished != before && finished != lap);
+  }
+  return out;
 }
 
 /// A part C as its next consumer sees it: how a line's last command ended is nobody's business any
@@ -78,7 +108,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool hand_over = in.flip();
   warm_up(rig, in);
   scribble(rig.parts[0], in);
+  const Judgement due = judge(rig);
   rig.sweep(hand_over);
+  VDSET_HOLDS(rig.corrupt || !due.impossible);
+  VDSET_HOLDS(due.doubtful || !rig.corrupt);
   const auto phase = rig.device.phase();
   const std::uint32_t outstanding = rig.device.outstanding_count();
   const std::uint32_t first = rig.device.ring().first_outstanding();
