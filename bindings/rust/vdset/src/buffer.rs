@@ -1,7 +1,7 @@
 //! Where buffers lie, to whom they are lent in this process, and the buffers of a server.
 
 use crate::server::Hub;
-use crate::{Error, Result};
+use crate::{Error, Result, ServerHandle};
 use std::ffi::c_void;
 use std::fmt;
 use std::mem::size_of;
@@ -183,10 +183,17 @@ pub struct Buffer<'srv> {
 unsafe impl Send for Buffer<'_> {}
 unsafe impl Sync for Buffer<'_> {}
 
-impl Buffer<'_> {
+impl<'srv> Buffer<'srv> {
     /// How large it could be: the size of its class.
     pub fn capacity(&self) -> usize {
         self.span.bytes()
+    }
+    /// VDI's GetBufferHandle in the server's process. [`Error::Invalid`]: the set lends handles for
+    /// a lease ([`HandleLifetime::Lease`](crate::HandleLifetime), the default): the buffer has one
+    /// only while an order with it is under way, and there the client asks its command for it.
+    #[inline]
+    pub fn handle(&self) -> Result<ServerHandle<'srv>> {
+        ServerHandle::of_buffer(self.hub, &self.span)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::buffer::Span;
 use crate::numbers::from_c_text;
+use crate::server::Hub;
 use crate::{Error, Result, Set};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -114,6 +115,72 @@ impl<'set> BufferHandle<'set> {
 impl fmt::Debug for BufferHandle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BufferHandle({:#010x})", self.number)
+    }
+}
+
+/// The handle of a buffer in the server's process, from [`Buffer::handle`](crate::Buffer::handle),
+/// or from a number that a client has sent, by [`Server::handle`](crate::Server::handle). It is
+/// bound to its server, and of another type than a client's, whose mappings are lent.
+///
+/// ```compile_fail
+/// # fn f(number: u32) -> vdset::Result<()> {
+/// let server = vdset::Server::open("accounts")?;
+/// let handle = server.handle(number);
+/// server.close()?;
+/// handle.map()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy)]
+pub struct ServerHandle<'srv> {
+    hub: &'srv Hub,
+    number: u32,
+}
+
+impl<'srv> ServerHandle<'srv> {
+    #[inline]
+    pub(crate) fn new(hub: &'srv Hub, number: u32) -> Self {
+        ServerHandle { hub, number }
+    }
+
+    #[inline]
+    pub(crate) fn of_buffer(hub: &'srv Hub, buffer: &Span) -> Result<Self> {
+        let mut number = 0;
+        match unsafe {
+            sys::vdset_server_get_buffer_handle(
+                hub.raw.as_ptr(),
+                buffer.data.as_ptr().cast(),
+                &mut number,
+            )
+        } {
+            sys::VDSET_OK => Ok(ServerHandle { hub, number }),
+            code => Err(Error::handle(code)),
+        }
+    }
+
+    /// What travels; [`Set::handle`] makes a client's handle of it.
+    #[inline]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// VDI's MapBufferHandle. [`Error::Invalid`]: stale, freed, forged or of another set. The bytes
+    /// are a [`Buffer`](crate::Buffer)'s, an order's that is under way, or a client's just now: so
+    /// a pointer, not a slice.
+    #[inline]
+    pub fn map(&self) -> Result<NonNull<u8>> {
+        let mut data = ptr::null_mut();
+        match unsafe {
+            sys::vdset_server_map_buffer_handle(self.hub.raw.as_ptr(), self.number, &mut data)
+        } {
+            sys::VDSET_OK => Ok(NonNull::new(data.cast()).expect("a buffer that was mapped")),
+            code => Err(Error::handle(code)),
+        }
+    }
+}
+
+impl fmt::Debug for ServerHandle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerHandle({:#010x})", self.number)
     }
 }
 

@@ -21,6 +21,15 @@ pub struct Version {
     pub patch: u8,
 }
 
+impl Version {
+    /// The version that this crate was written for; the library that runs may be a later one.
+    pub const OF_CRATE: Version = Version {
+        major: sys::VDSET_VERSION_MAJOR as u8,
+        minor: sys::VDSET_VERSION_MINOR as u8,
+        patch: sys::VDSET_VERSION_PATCH as u8,
+    };
+}
+
 /// The version of the library that is running.
 pub fn version() -> Version {
     let number = unsafe { sys::vdset_version() };

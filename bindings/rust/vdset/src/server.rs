@@ -8,7 +8,7 @@ use crate::order::{resume_panic, Flight, Shelf};
 use crate::poll::{Armed, Pollable};
 use crate::{
     AbortReason, Completion, Config, Error, JoinOptions, Loss, Order, Result, SendError,
-    ServerConfig,
+    ServerConfig, ServerHandle,
 };
 use std::fmt;
 use std::ptr::{self, NonNull};
@@ -146,14 +146,10 @@ impl Server {
         Ok(Buffer { hub: self.hub(), span, bytes: span.bytes().min(bytes as usize) })
     }
 
-    /// VDI's MapBufferHandle in the server's process. The bytes are a [`Buffer`]'s, an order's that
-    /// is under way, or a client's just now: so a pointer, not a slice.
-    pub fn map_buffer_handle(&self, handle: u32) -> Result<NonNull<u8>> {
-        let mut data = ptr::null_mut();
-        match unsafe { sys::vdset_server_map_buffer_handle(self.raw(), handle, &mut data) } {
-            sys::VDSET_OK => Ok(NonNull::new(data.cast()).expect("a buffer that was mapped")),
-            code => Err(Error::handle(code)),
-        }
+    /// A handle that a client of this set has sent. Whether it is good shows when it is mapped.
+    #[inline]
+    pub fn handle(&self, number: u32) -> ServerHandle<'_> {
+        ServerHandle::new(self.hub(), number)
     }
 
     /// VDI's IsSharedBuffer: whether the address lies in a buffer of this set.

@@ -464,6 +464,7 @@ fn all_types_go_between_threads() {
     check::<Command<'_>>();
     check::<Commands<'_>>();
     check::<BufferHandle<'_>>();
+    check::<ServerHandle<'_>>();
     check::<Mapped<'_>>();
     check::<MappedMut<'_>>();
     check::<Pollable<'_>>();

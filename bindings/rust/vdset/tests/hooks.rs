@@ -53,7 +53,8 @@ fn memory_log_and_version_are_the_hosts() {
     drop(pair);
     assert_eq!(lines.lock().map_or_else(|p| p.into_inner().len(), |l| l.len()), count);
     assert!(matches!(unsafe { set_allocator(&ALLOCATOR) }, Err(Error::Protocol(_))));
-    assert!(version() >= Version { major: 0, minor: 2, patch: 0 });
+    assert_eq!(Version::OF_CRATE, Version { major: 0, minor: 2, patch: 0 });
+    assert!(version() >= Version::OF_CRATE);
     assert!(supports(Support::Descriptors) && supports(Support::Log));
     assert!(supports(Support::Allocator));
 }

@@ -205,12 +205,27 @@ fn a_server_moves_while_orders_are_under_way() {
 fn handles_in_the_servers_process_are_pointers() {
     let pair = Pair::new(&Shape::default());
     let (device, sender) = pair.device(0);
+    assert!(matches!(pair.buffer().handle(), Err(Error::Invalid(_)))); // Only while it is lent.
     pair.send_write(sender, 9);
     let write = as_write(device.fetch(SOON).unwrap());
     let number = write.handle().unwrap().number();
-    let there = pair.server.map_buffer_handle(number).unwrap();
+    let there = pair.server.handle(number).map().unwrap();
     assert!(pair.server.is_shared_buffer(there.as_ptr()));
-    assert!(matches!(pair.server.map_buffer_handle(number ^ 0x8000_0000), Err(Error::Invalid(_))));
+    assert!(matches!(pair.server.handle(number ^ 0x8000_0000).map(), Err(Error::Invalid(_))));
+}
+
+#[test]
+fn a_servers_handle_of_its_buffer_is_good_for_its_clients() {
+    let options = SetOptions::new().handle_lifetime(HandleLifetime::Buffer);
+    let pair = Pair::new(&Shape { options, ..Shape::default() });
+    let mut buffer = pair.buffer();
+    buffer.fill(3);
+    let handle = buffer.handle().unwrap();
+    assert_eq!(handle.map().unwrap().as_ptr() as *const u8, buffer.as_ptr());
+    let there = pair.set.handle(handle.number()).map().unwrap();
+    assert_eq!((there.len(), there[BLOCK as usize - 1]), (BLOCK as usize, 3));
+    drop((there, buffer));
+    assert!(matches!(handle.map(), Err(Error::Invalid(_)))); // It was the freed buffer's.
 }
 
 #[test]
