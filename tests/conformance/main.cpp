@@ -359,15 +359,16 @@ int main(int argc, char** argv) {
   if (argc == 3 && std::string(argv[1]) == "--peer") return run_peer(argv[2]);
   std::vector<std::string> faces;
   std::string only;
-  int i = 1;
-  if (i < argc && std::string(argv[i]) == "--deep") {
-    setenv(deep_variable, "1", 1);
-    watchdog *= 15 * deep_fold();
-    ++i;
-  }
-  for (; i + 1 < argc; i += 2) {
-    if (std::string(argv[i]) == "--face") faces.push_back(argv[i + 1]);
-    if (std::string(argv[i]) == "--only") only = argv[i + 1];
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--deep") {
+      setenv(deep_variable, "1", 1);
+      watchdog *= 30 * deep_fold();
+    } else if (i + 1 < argc) {
+      if (word == "--face") faces.push_back(argv[i + 1]);
+      if (word == "--only") only = argv[i + 1];
+      ++i;
+    }
   }
   if (faces.empty()) faces = {"c", "pull", "vdi"};
   return run_all(faces, only);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Goal: one list of scenarios holds through every face of the library: C, C++ and the bindings of
 # Rust and Go. Method: builds the bindings' faces, then main.cpp runs the list through all.
-# usage: test_conformance.sh BUILD_DIRECTORY [--only PART_OF_A_NAME]
+# usage: test_conformance.sh BUILD_DIRECTORY [--deep] [--only PART_OF_A_NAME]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$1
