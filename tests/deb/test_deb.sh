@@ -120,6 +120,8 @@ check "libvdset0: the library" holds libvdset0 "usr/lib/$triplet/libvdset.so.$up
 check "libvdset-dev: a page for a call" holds libvdset-dev usr/share/man/man3/vdset_set_close.3.gz
 check "libvdset-dev: for CMake" holds libvdset-dev \
   "usr/lib/$triplet/cmake/vdset/vdset-config.cmake"
+check "libvdset-dev: the Go module" holds libvdset-dev usr/share/vdset/go/go.mod
+check "libvdset-dev: the Rust crates" holds libvdset-dev usr/share/vdset/rust/vdset-sys/build.rs
 check "vdset-tools: the page of the tool" holds vdset-tools usr/share/man/man1/vdset.1.gz
 check "vdset-sqlvdi: a directory of its own" holds vdset-sqlvdi \
   "usr/lib/$triplet/vdset/libsqlvdi.so"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Goal: a Go program outside the tree builds against what `./dev install PREFIX` lays out, shared
-# and static, and runs. Method: a module in a scratch directory that names the binding by its
-# folder, go without a proxy.
+# and static, and runs. Method: a module in a scratch directory that names the installed module by
+# its folder, go without a proxy; the installed sources cannot be written to.
 # usage: test_go_outside.sh
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -9,14 +9,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/bindings/go/environment.sh"
 use_build "$root/build" go
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
 cd "$scratch"
 mkdir -m 700 rendezvous
 export VDSET_RUNTIME_DIR=$scratch/rendezvous PKG_CONFIG_PATH=$scratch/prefix/lib/pkgconfig
 unset LD_LIBRARY_PATH
 
 lay_out_module() {
-  cp -r "$root/bindings/go" vdset
+  chmod -R a-w prefix/share/vdset
   mkdir outside
   cat >outside/go.mod <<'END'
 module outside
@@ -25,7 +25,7 @@ go 1.19
 
 require vdset v0.0.0
 
-replace vdset => ../vdset
+replace vdset => ../prefix/share/vdset/go
 END
   cat >outside/main.go <<'END'
 package main
@@ -85,7 +85,14 @@ needs() { objdump -p "$1" | awk '$1 == "NEEDED" {print $2}' | grep '^libvdset\.s
 
 needs_not() { ! needs "$1"; }
 
+# Also those that only another version of Go takes.
+every_source() {
+  diff <(cd "$root/bindings/go" && ls ./*.go | grep -v '_test\.go$') \
+    <(cd prefix/share/vdset/go && ls ./*.go)
+}
+
 check "./dev install" "$root/dev" install "$scratch/prefix"
+check "every source is installed" every_source
 check "a module outside" lay_out_module
 check "it builds, shared" build shared
 check "it needs libvdset.so" needs shared

@@ -86,7 +86,7 @@ mv first moved
 prefix=$scratch/moved
 for file in include/vdset.h lib/libvdset.so lib/libvdset.a lib/pkgconfig/vdset.pc bin/vdset \
   include/sqlvdi/{vdi,vdierror,vdi_server}.h lib/libsqlvdi.so lib/pkgconfig/sqlvdi.pc \
-  libexec/vdset/{sqlcmd,osql}; do
+  libexec/vdset/{sqlcmd,osql} share/vdset/go/go.mod share/vdset/rust/vdset/Cargo.toml; do
   check "installed: $file" is_file "$prefix/$file"
 done
 check "nothing in a directory of one architecture" nothing_unasked

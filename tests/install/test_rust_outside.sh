@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # Goal: a Rust program outside the tree builds against what `./dev install PREFIX` lays out, shared
-# and static, and runs. Method: a project in a scratch directory that names the crates by path,
-# cargo without a registry.
+# and static, and runs. Method: a project in a scratch directory that names the installed crates by
+# path, cargo without a registry; the installed sources cannot be written to.
 # usage: test_rust_outside.sh
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/.ci/check.sh"
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
 cd "$scratch"
 mkdir -m 700 rendezvous
 export VDSET_RUNTIME_DIR=$scratch/rendezvous CARGO_NET_OFFLINE=true
 unset LD_LIBRARY_PATH PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CARGO_TARGET_DIR RUSTFLAGS
 
 lay_out_project() {
-  cp -r "$root/bindings/rust" crates
+  chmod -R a-w prefix/share/vdset
   mkdir -p outside/src
   cat >outside/Cargo.toml <<'END'
 [package]
@@ -23,7 +23,7 @@ version = "1.0.0"
 edition = "2021"
 
 [dependencies]
-vdset = { path = "../crates/vdset" }
+vdset = { path = "../prefix/share/vdset/rust/vdset" }
 END
   cat >outside/src/main.rs <<'END'
 use vdset::*;
