@@ -100,6 +100,18 @@ build_example() {
     done'
 }
 
+# /run/vdset at boot, and a group's directory below, by the very words of README.Debian.
+groups_meet() {
+  sed -n 's/^  \(gid=\|echo \|systemd-tmpfiles \)/\1/p' "$root/debian/libvdset0.README.Debian" \
+    >"$scratch/clean/root/group.sh" &&
+    (($(wc -l <"$scratch/clean/root/group.sh") == 3)) &&
+    inside 'apt-get install -y -qq --no-install-recommends systemd-standalone-tmpfiles &&
+      cd / && systemd-tmpfiles --create libvdset0.conf && sh -e root/group.sh &&
+      cd /run && stat -c "%a %U %G %n" vdset vdset/34 >../root/modes &&
+      rm /etc/tmpfiles.d/vdset-backup.conf && rmdir /run/vdset/34 /run/vdset' &&
+    [[ $(<"$scratch/clean/root/modes") == $'755 root root vdset\n2770 root backup vdset/34' ]]
+}
+
 sqlvdi_is_private() {  # Found by name of its directory, and only then.
   ! inside 'ldconfig -p | grep libsqlvdi' &&
     inside 'pkg-config --libs sqlvdi | grep -q "/vdset "'
@@ -117,6 +129,8 @@ for package in "${packages[@]}"; do
   check "package $package" test -s "$(deb "$package")"
 done
 check "libvdset0: the library" holds libvdset0 "usr/lib/$triplet/libvdset.so.$upstream"
+check "libvdset0: /run/vdset" holds libvdset0 usr/lib/tmpfiles.d/libvdset0.conf
+check "libvdset0: how groups meet" holds libvdset0 usr/share/doc/libvdset0/README.Debian
 check "libvdset-dev: a page for a call" holds libvdset-dev usr/share/man/man3/vdset_set_close.3.gz
 check "libvdset-dev: for CMake" holds libvdset-dev \
   "usr/lib/$triplet/cmake/vdset/vdset-config.cmake"
@@ -132,6 +146,7 @@ check "lintian" judged_clean \
   initial-upload-closes-no-bugs,bogus-mail-host,bogus-mail-host-in-debian-changelog
 check "a clean root" new_root
 check "the tools work there" run_tools
+check "a group's directory is made there" groups_meet
 check "the example builds and runs there, shared and static" build_example
 check "libsqlvdi.so stands in for nothing" sqlvdi_is_private
 check "purged, nothing is left" purge
