@@ -226,7 +226,7 @@ int play_role(int, char** arguments) {
 unsigned rounds(unsigned normal) {
   const char* const deep = std::getenv("VDSET_TEST_DEEP");
   const int times = deep != nullptr ? std::atoi(deep) : 0;
-  return times > 0 ? normal * 20 * static_cast<unsigned>(times) : normal;
+  return times > 0 ? normal * 50 * static_cast<unsigned>(times) : normal;
 }
 
 }  // namespace descriptors

@@ -127,22 +127,22 @@ void run_both(bool edge, unsigned devices, std::uint64_t total) {
 }  // namespace
 
 TEST_CASE("64 devices and both sides in epoll, level-triggered: every command arrives") {
-  const Deadline deadline(240);
+  const Deadline deadline(1200);
   run_both(false, 64, rounds(20'000));
 }
 
 TEST_CASE("64 devices and both sides in epoll, edge-triggered: every command arrives") {
-  const Deadline deadline(240);
+  const Deadline deadline(1200);
   run_both(true, 64, rounds(20'000));
 }
 
 TEST_CASE("one command at a time on one device: each arm races a send") {
-  const Deadline deadline(240);
+  const Deadline deadline(1200);
   run_both(true, 1, rounds(10'000));
 }
 
 TEST_CASE("arm against a send at every distance") {
-  const Deadline deadline(240);
+  const Deadline deadline(1200);
   Pair pair;
   vdset_device* const device = pair.agent.devices[0];
   const int descriptor = pair.agent.descriptor(0);
