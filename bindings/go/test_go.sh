@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Goal: the Go binding works, is clean for Go's own judges, and uses memory as cgo demands. Method:
 # gofmt, vet, and every Go test: under the race detector; once more without it, for what it hides.
-# usage: test_go.sh BUILD_DIRECTORY GO [cgocheck]
+# usage: test_go.sh BUILD_DIRECTORY GO [cgocheck|wakes]
 #   cgocheck: with cgo's expensive checks of every pointer, instead
+#   wakes: a million commands that are waited for in Go's poller, N million with VDSET_TEST_DEEP=N
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../.ci/check.sh"
@@ -37,6 +38,8 @@ if [[ ${3-} == cgocheck ]]; then
     export GODEBUG=cgocheck=2
   fi
   go_tests
+elif [[ ${3-} == wakes ]]; then
+  VDSET_TEST_WAKES=$((1000000 * ${VDSET_TEST_DEEP:-1})) go_tests -timeout 30m -run NoWakeIsLost
 else
   check "gofmt" formatted
   check "go vet" "$go" vet ./...

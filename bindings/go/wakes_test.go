@@ -11,11 +11,16 @@ import (
 )
 
 // Contexts end at every moment of a wait, while commands and completions come at every other: none
-// is lost, and no wait sleeps on. VDSET_TEST_DEEP makes it longer.
+// is lost, and no wait sleeps on. VDSET_TEST_DEEP makes it longer; VDSET_TEST_WAKES is a number of
+// commands, with fewer pauses between them.
 func TestNoWakeIsLost(t *testing.T) {
 	total := 2000
 	if deep, _ := strconv.Atoi(os.Getenv("VDSET_TEST_DEEP")); deep > 0 {
 		total *= 20 * deep
+	}
+	odds := 4
+	if wakes, _ := strconv.Atoi(os.Getenv("VDSET_TEST_WAKES")); wakes > 0 {
+		total, odds = wakes, 100
 	}
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
@@ -36,7 +41,7 @@ func TestNoWakeIsLost(t *testing.T) {
 		}
 	}
 	dally := func(random *rand.Rand) {
-		if random.Intn(4) == 0 {
+		if random.Intn(odds) == 0 {
 			time.Sleep(time.Duration(random.Intn(100)) * time.Microsecond)
 		}
 	}
