@@ -61,6 +61,8 @@ JUDGED = [
     ("\x1b[0m[doctest] test cases: 3 | 2 passed | 1 failed | 0 skipped\n", 1, (2, 1)),
     ("[doctest] test cases: 0 | 0 passed | 0 failed | 4 skipped\n", 0, (0, 1)),
     ("noise\n7 passed, 0 failed\n", 0, (7, 0)),
+    ("skipped: a case: why\n7 passed, 0 failed\n", 0, (6, 0)),
+    ("skipped: the only case: why\n1 passed, 0 failed\n", 0, (0, 1)),
     ("7 passed, 0 failed\n", 139, (7, 1)),
     ("7 passed, 2 failed\n", 0, (7, 2)),
     ("0 passed, 0 failed\n", 0, (0, 1)),

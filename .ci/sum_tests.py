@@ -3,7 +3,8 @@
 
 usage: sum_tests.py BUILD_DIRECTORY [--deep N]
 
-Prints `suite NAME: N passed, N failed` for each and the sum as the last line. A test must end with
+Prints `suite NAME: N passed, N failed` for each and the sum as the last line. A case that says
+`skipped: ` at the beginning of a line did not pass: it is counted apart. A test must end with
 a count: doctest's line, or `N passed, N failed`. No count, a count of nothing, a bad exit code and
 a time-out are failures. The suite `deep` runs only with --deep. Exit code 0: something ran and
 nothing failed.
@@ -28,6 +29,7 @@ RUNNING = set()  # Process groups, so that an interrupt leaves none behind.
 COUNT = re.compile(
     r"^\[doctest\] test cases:\s*\d+\s*\|\s*(?P<dp>\d+) passed\s*\|\s*(?P<df>\d+) failed\b"
     r"|^(?P<p>\d+) passed, (?P<f>\d+) failed\b", re.MULTILINE)
+SKIPPED = re.compile(r"^skipped: ", re.MULTILINE)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -51,13 +53,17 @@ class Result:
     log: Path
 
 
+def skipped(text):
+    return len(SKIPPED.findall(text))
+
+
 def judge(text, code):
     """What a test's output and exit code count for: (passed, failed, why)."""
     counts = list(COUNT.finditer(COLOUR.sub("", text)))
     if not counts:
         return 0, 1, f"printed no count (exit code {code})"
     last = counts[-1]
-    passed = int(last["dp"] or last["p"] or 0)
+    passed = max(int(last["dp"] or last["p"] or 0) - skipped(text), 0)
     failed = int(last["df"] or last["f"] or 0)
     if passed + failed == 0:
         return 0, 1, "ran nothing"
@@ -131,9 +137,12 @@ def known_tests(build, deep):
 
 def report(result):
     print(f"suite {result.name}: {result.passed} passed, {result.failed} failed", flush=True)
+    lines = result.log.read_text(errors="replace").splitlines()
+    for line in lines:
+        if SKIPPED.match(line):
+            print(f"  {line}", flush=True)
     if not result.failed:
         return
-    lines = result.log.read_text(errors="replace").splitlines()
     if result.why:
         print(f"  {result.why}")
     for line in lines[-LINES_SHOWN:]:
@@ -176,6 +185,9 @@ def main():
           ", ".join(f"{result.name} {result.seconds:.1f} s" for result in slowest))
     passed = sum(result.passed for result in results)
     failed = sum(result.failed for result in results)
+    left_out = sum(skipped(result.log.read_text(errors="replace")) for result in results)
+    if left_out:
+        print(f"{left_out} skipped: this machine or user cannot run them")
     print(f"{passed} passed, {failed} failed", flush=True)
     return 0 if passed and not failed else 1
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 #include "tests/support/process.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace process;
 
@@ -114,7 +115,7 @@ TEST_CASE("a process with the number of one that was killed is not taken for it"
     const pid_t pid = secondary->pid();
     secondary->kill();
     if (!ask_for_pid(pid)) {
-      MESSAGE("skipped: this process may not choose pids");
+      support::skip("this process may not choose pids");
       return;
     }
     Role& next = stage.add("next");  // At once: its predecessor may not yet be known to be dead.

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include "tests/support/skip.hpp"
 
 namespace process {
 namespace {
@@ -304,7 +305,7 @@ bool can_unshare() {
   int status = 0;
   waitpid(child, &status, 0);
   const bool can = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  if (!can) MESSAGE("skipped: this process may not make pid namespaces");
+  if (!can) support::skip("this process may not make pid namespaces");
   return can;
 }
 

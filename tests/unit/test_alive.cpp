@@ -6,6 +6,7 @@
 #include <cerrno>
 #include "abi/port/port.hpp"
 #include "abi/wait.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/unit/system.hpp"
 
 using namespace vdset;
@@ -149,7 +150,7 @@ TEST_CASE("however the thread ends, its words are marked and sleepers on a read-
 
 TEST_CASE("who sleeps on an event and the alive word at once is woken by the death alone") {
   if (!port::has_wait_many()) {
-    MESSAGE("skipped: this kernel has no futex_waitv");
+    support::skip("this kernel has no futex_waitv");
     return;
   }
   Deadline guard;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include "abi/error.hpp"
 #include "abi/names.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/unit/system.hpp"
 
 using namespace vdset;
@@ -315,10 +316,8 @@ TEST_CASE("a directory that everybody may write into is refused, for create and 
 TEST_CASE("a directory of a foreign group or owner is refused") {
   Scratch place;
   HeldName held;
-  if (chown(place.path(), 4242, static_cast<gid_t>(-1)) != 0) {
-    MESSAGE("skipped: only root can give a directory away");
-    return;
-  }
+  if (!support::is_root("only root can give a directory away")) return;
+  REQUIRE(chown(place.path(), 4242, static_cast<gid_t>(-1)) == 0);
   CHECK(hold("set", place.path(), held) == VDSET_E_SECURITY);
   CHECK(last_error_says("owner"));
   REQUIRE(chown(place.path(), geteuid(), 4242) == 0);
@@ -397,7 +396,7 @@ TEST_CASE("the same name alive in two directories of the list is refused, naming
   });
   const int code = child.exit_code();
   if (code == 77)
-    MESSAGE("skipped: no mount namespace of one's own here");
+    support::skip("no mount namespace of one's own here");
   else
     CHECK(code == 0);
 }
