@@ -21,6 +21,32 @@ namespace vdset::fuzz {
 #define VDSET_HOLDS(condition) \
   ((condition) ? void() : ::vdset::fuzz::broken(#condition, __FILE__, __LINE__))
 
+/// A place that a harness is there for: a corpus that never gets to it is dead, and the replay of
+/// the whole corpus fails.
+class Goal {
+ public:
+  explicit Goal(const char* name) : name_(name), next_(first) { first = this; }
+  Goal(const Goal&) = delete;
+  Goal& operator=(const Goal&) = delete;
+  void reach() { reached_ = true; }
+  /// How many were not reached; names them.
+  static int missed() {
+    int count = 0;
+    for (const Goal* goal = first; goal != nullptr; goal = goal->next_) {
+      if (goal->reached_) continue;
+      std::printf("no input gets to: %s\n", goal->name_);
+      ++count;
+    }
+    return count;
+  }
+
+ private:
+  static inline Goal* first = nullptr;
+  const char* name_;
+  Goal* next_;
+  bool reached_ = false;
+};
+
 /// The input as a stream of decisions; at its end all are 0.
 class Input {
  public:

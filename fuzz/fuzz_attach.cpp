@@ -16,6 +16,9 @@ using vdset::fuzz::Input;
 
 namespace {
 
+vdset::fuzz::Goal sound_part("a part that is judged sound");
+vdset::fuzz::Goal sound_pool("a pool that is judged sound");
+
 /// Loads each word once, or ends the program: between two loads a peer would have changed it.
 struct Once {
   std::vector<const Word*> seen;
@@ -60,6 +63,7 @@ void read_pools(RealAtomics& a, const ServerPartView& view, const Geometry& g,
     Once pool_once;
     const PoolPlan plan = read_pool(pool_once, view.header->pools[i]);
     if (!is_pool_sound(plan, map.slot_total(), agreed.prefix_zone_bytes, g.page_bytes)) return;
+    sound_pool.reach();
     // Every buffer lies inside of its pool, aligned, its prefix zone too.
     const std::uint64_t stride = std::uint64_t{plan.stride_lines} * line_bytes;
     VDSET_HOLDS(plan.data_offset >= agreed.prefix_zone_bytes);
@@ -131,6 +135,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (judge_header(once, span, g) != Verdict::sound) return 0;
   VDSET_HOLDS(is_geometry_sound(g) && g.s_bytes() == part.bytes);
   VDSET_HOLDS(g.alive_offset() % alive_bytes == 0 && g.alive_offset() >= g.lines_offset());
+  sound_part.reach();
   Geometry again{};
   VDSET_HOLDS(judge_header(a, span, again) == Verdict::sound);
   VDSET_HOLDS(std::memcmp(&g, &again, sizeof g) == 0);

@@ -10,6 +10,9 @@ using vdset::fuzz::Input;
 
 namespace {
 
+vdset::fuzz::Goal good_handle("a handle that is good");
+vdset::fuzz::Goal good_pointer("a pointer that is a buffer's");
+
 struct World {
   std::uint32_t salt, bits;
   bool lease;
@@ -45,7 +48,9 @@ void judge_pointers(const World& w, Input& in) {
     for (std::uint32_t k = 0; k < w.map.slot_total(); ++k)
       if (w.map.data(k) == at) due = k;
     VDSET_HOLDS(w.map.slot_at(at) == due);
-    if (due != no_slot) VDSET_HOLDS(w.map.contains(at));
+    if (due == no_slot) continue;
+    good_pointer.reach();
+    VDSET_HOLDS(w.map.contains(at));
   }
 }
 
@@ -82,6 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Resolved found = slots.resolve(a, handle, w.map.slot_total());
     VDSET_HOLDS((found.refusal == Refusal::none) == is_good(w, handle));
     if (found.refusal == Refusal::none) {
+      good_handle.reach();
       VDSET_HOLDS(found.slot < w.map.slot_total());
       VDSET_HOLDS(slots.handle_of(a, found.slot) == handle);
       VDSET_HOLDS(w.map.slot_at(w.map.data(found.slot)) == found.slot);

@@ -12,6 +12,10 @@ using core::Word;
 
 namespace {
 
+Goal called_back("a command of the server's that is called back");
+Goal fetched("a command that a client fetches");
+Goal completed("a command that a client completes");
+
 void run_server(Input& in) {
   DeviceRig rig;
   rig.a.in = &in;
@@ -27,6 +31,8 @@ void run_server(Input& in) {
     else
       rig.ask(in.byte());
   }
+  for (const DeviceRig::Sent& command : rig.sent)
+    if (command.finished > 0) called_back.reach();
   rig.finish();
 }
 
@@ -64,6 +70,7 @@ void run_client(Input& in) {
       VDSET_HOLDS(rig.a.accesses - before <= 2 * depth * 8 + 16);
       if (got == core::Take::need_pool) rig.ring.know_pools(rig.pool_count[0].value);
       if (got != core::Take::got) continue;
+      fetched.reach();
       VDSET_HOLDS(taken.line < depth && taken.lap <= core::generation_mask);
       VDSET_HOLDS(!any || taken.line != last.line || taken.lap != last.lap);
       last = taken;
@@ -73,8 +80,9 @@ void run_client(Input& in) {
       static_cast<void>(rig.ring.ready(rig.a));
       VDSET_HOLDS(rig.a.accesses - before <= 8);
     } else if (any) {
-      static_cast<void>(rig.ring.complete(rig.a, last.line, last.lap, last.command.opcode,
-                                          {in.below(3), in.word(), in.word()}));
+      const core::Completed ended = rig.ring.complete(
+          rig.a, last.line, last.lap, last.command.opcode, {in.below(3), in.word(), in.word()});
+      if (ended == core::Completed::done) completed.reach();
       VDSET_HOLDS(rig.a.accesses - before <= 9);
     }
   }

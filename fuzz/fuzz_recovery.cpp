@@ -10,6 +10,9 @@ using namespace vdset::fuzz;
 
 namespace {
 
+Goal impossible("a line that cannot be");
+Goal handed_on("a command that the next consumer fetches");
+
 /// Commands, some finished by an honest consumer, so that laps differ from line to line.
 void warm_up(DeviceRig& rig, Input& in) {
   core::ClientRing<Meddler> honest(rig.submissions, rig.parts[0].lines, rig.parts[0].header, 2, 0);
@@ -96,6 +99,7 @@ void consume(DeviceRig& rig) {
     static_cast<void>(next.complete(rig.a, taken.line, taken.lap, taken.command.opcode, {0, 0, 0}));
   }
   VDSET_HOLDS(got == due);
+  if (got > 0) handed_on.reach();
   rig.poll();
 }
 
@@ -109,6 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   warm_up(rig, in);
   scribble(rig.parts[0], in);
   const Judgement due = judge(rig);
+  if (due.impossible) impossible.reach();
   rig.sweep(hand_over);
   VDSET_HOLDS(rig.corrupt || !due.impossible);
   VDSET_HOLDS(due.doubtful || !rig.corrupt);
