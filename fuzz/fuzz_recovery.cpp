@@ -54,11 +54,14 @@ Judgement judge(DeviceRig& rig) {
   Judgement out;
   const core::ServerRing<Meddler>& ring = rig.device.ring();
   const core::ClientLines lines = rig.parts[rig.part].lines;
-  // A ClearError that waits may be posted before the sweep, into a line of which nothing is known.
+  // A ClearError that waits, or is recalled to wait, may be posted before the sweep, into a line of
+  // which nothing is known.
   out.doubtful = rig.device.outstanding_count() > ring.outstanding_count();
   for (std::uint32_t position = ring.tail() - depth; position != ring.tail(); ++position) {
     const std::uint32_t line = position % depth;
     if (!ring.is_outstanding(line)) continue;
+    out.doubtful =
+        out.doubtful || core::command_code(ring.opcode(line)) == core::opcode_clear_error;
     const std::uint32_t lap = (position / depth + 1) & 0xfffffu;
     const std::uint32_t before = (lap - 1) & 0xfffffu;
     const std::uint32_t finished = lines.completions[line].finished.value;
