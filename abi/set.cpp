@@ -87,9 +87,12 @@ void lose_server(vdset_set& set) {
   if (set.server_watch >= 0) library::unwatch(set.server_watch);
   port::close_descriptor(set.server_pidfd);
   const bool died = life == port::Life::exiting || life == port::Life::ended;
-  if (!ended)
+  if (ended) {  // Who sleeps looks again: the server may have gone before it woke them.
+    wake_everybody(*set.wake, set.geometry.device_count);
+  } else {
     abort_set(set, died ? VDSET_CALL_DIED : VDSET_CALL_LEFT, core::server_index,
               died ? "the server process died" : "the server closed its end", 0);
+  }
   set.has_server = true;  // A set has one server in its life.
   set.reception.open(set.role, set.held.listener, reception_tag, set.terms.access,
                      admit_to_primary);
@@ -193,9 +196,12 @@ void role_ready(Role& role, std::uint32_t tag) {
     if (!set.primary) {
       // After this process's goodbye the server hangs up, too. And what it did before its end
       // counts: an abort has a reason of its own.
-      if (!set.closing.load() && !is_over(set) &&
-          core::read_state(atomics, *set.view.header) != core::SetState::terminated)
-        abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
+      if (!set.closing.load() && !is_over(set)) {
+        if (core::read_state(atomics, *set.view.header) != core::SetState::terminated)
+          abort_set(set, VDSET_CALL_DIED, core::server_index, "the server process ended", 0);
+        else  // It may have gone before it woke those who are to see the end.
+          wake_everybody(*set.wake, set.geometry.device_count);
+      }
       library::unwatch(set.control_watch);
       return;
     }

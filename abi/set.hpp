@@ -72,6 +72,7 @@ struct vdset_set {
 
   // Abort: latched here, whatever shared memory says later.
   std::atomic<std::uint32_t> aborted;  // core::AbortWord, 0 not.
+  std::atomic<bool> end_passed_on;
   vdset::port::Mutex lock;             // Guards the rest; never held across a wait.
   // What this process knows itself; role 0 and call 0: nothing.
   vdset::core::AbortRecord own_record;

@@ -184,12 +184,21 @@ bool is_deserted(const vdset_set& set) {
   return true;
 }
 
+/// The set has ended and its server is gone, perhaps before it woke those who are to see the end; a
+/// death wakes one waiter of its word.
+[[gnu::noinline]] static void pass_on_end(vdset_set& set) {
+  if (!set.end_passed_on.exchange(true)) wake_everybody(*set.wake, set.geometry.device_count);
+}
+
 bool is_over(vdset_set& set) {
   if (set.aborted.load(std::memory_order_relaxed) != 0) return true;
   if (!is_attached(set)) return set.aborted.load(std::memory_order_acquire) != 0;
   core::SetState state{};
   if (is_end_known(set, state)) return true;
-  return state != core::SetState::terminated && is_dead(set.alive) && judge_death(set);
+  if (!is_dead(set.alive)) return false;
+  if (state != core::SetState::terminated) return judge_death(set);
+  pass_on_end(set);
+  return false;
 }
 
 std::int32_t fail_aborted(vdset_set& set) {

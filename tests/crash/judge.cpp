@@ -100,8 +100,10 @@ class Judge {
 
   /// The set came to its end: who completed was believed, and only a death failed commands.
   void judge_normal_end() {
-    // What one who lives had fetched when it closed stays out of use.
-    const bool left = has_ended(Who::secondary, End::left);
+    // What one who lives had fetched when it closed stays out of use. Killed after its goodbye it
+    // lives, for the server, until the pidfd says otherwise, which may be after the end of the set.
+    const bool left =
+        has_ended(Who::secondary, End::left) || (book_.plan.closes && was_killed(Who::secondary));
     const std::uint32_t all = small_buffers + large_buffers + 1;
     const std::uint32_t kept = !left                 ? 0
                                : book_.plan.hangs_up ? window + large_buffers  // Never asked for.

@@ -123,8 +123,12 @@ class Client {
     void* mapped = nullptr;
     const std::int32_t found = vdset_set_get_buffer_handle(set_, command.buffer, &handle);
     const std::int32_t resolved = vdset_set_map_buffer_handle(set_, handle, &mapped);
-    if (found != VDSET_OK || resolved != VDSET_OK || handle != command.buffer_handle ||
-        mapped != command.buffer)
+    const bool right = found == VDSET_OK && resolved == VDSET_OK &&
+                       handle == command.buffer_handle && mapped == command.buffer;
+    // An abort ends the lease of a command at any moment.
+    vdset_abort_reason reason{};
+    reason.struct_bytes = sizeof reason;
+    if (!right && vdset_set_get_abort_reason(set_, &reason) != VDSET_OK)
       self_.complain("the handle of command %u does not lead back: %s %s", index,
                      vdset_error_name(found), vdset_error_name(resolved));
   }
