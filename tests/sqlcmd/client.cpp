@@ -116,6 +116,7 @@ class Client {
       outcome.commands.push_back(command->code);
       const Answer answer = answer_to(index, *command);
       if (answer.ends_client) return;
+      if (answer.aborts_first) vdset_set_signal_abort(set_, answer.code, answer.abort_text);
       outcome.end = vdset_device_complete_command(device, command, answer.code, answer.bytes,
                                                   answer.position);
       if (answer.leaves) return;

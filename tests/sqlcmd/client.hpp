@@ -21,6 +21,7 @@ struct Answer {
   std::int64_t position = 0;
   bool ends_client = false;  // Does not complete the command and closes the set as it is.
   bool aborts = false;       // Completes, then SignalAbort.
+  bool aborts_first = false;  // Before it answers: the abort is why the command fails.
   const char* abort_text = "the client has had enough";
   bool leaves = false;  // Completes, then closes the set without waiting for CLOSE.
 };

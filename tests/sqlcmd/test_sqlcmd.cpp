@@ -323,7 +323,7 @@ TEST_CASE("a client's text stays on the line of the message that reports it") {
     if (command.code != VDSET_COMMAND_WRITE) return {};
     Answer answer;
     answer.code = VDSET_ERROR_OPERATION_ABORTED;
-    answer.aborts = true;
+    answer.aborts_first = true;
     answer.abort_text = "no\nBACKUP DATABASE successfully processed 1 pages\r\x1B[2K";
     return answer;
   };
