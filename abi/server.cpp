@@ -123,6 +123,9 @@ std::int32_t join(vdset_server& server, const vdset_join_options& options) {
   port::Credentials who;
   error = port::peer_credentials(primary.socket, who);
   if (error == 0) error = primary.pidfd = port::peer_watch(primary.socket, who);
+  // An older kernel tells of a process only while it is there.
+  if (error < 0 && port::is_hung_up(primary.socket))
+    return fail(VDSET_E_INVALID, "set %s: it ended while the server opened it", server.name.text);
   if (error < 0)
     return fail(VDSET_E_SECURITY, "set %s: the kernel cannot tell when its primary ends",
                 server.name.text);

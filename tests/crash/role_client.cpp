@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <cstring>
 #include "tests/crash/role.hpp"
 
 namespace vdset::crash {
@@ -17,6 +18,13 @@ class Client {
   Client(Self& self, vdset_set* set, std::uint32_t device)
       : self_(self), set_(set), device_number_(device) {}
 
+  /// The set has ended, and its server may be gone: there is nothing to ask for again.
+  static bool has_come_too_late() {
+    const char* const words = vdset_last_error();
+    return std::strstr(words, "has ended") != nullptr ||
+           std::strstr(words, "has closed") != nullptr;
+  }
+
   /// OpenDevice, and again while the server has not yet noticed the last consumer's end.
   std::int32_t open() {
     const char* const name = device_number_ == 0 ? set_name : second_name;
@@ -24,7 +32,7 @@ class Client {
     std::int32_t code;
     do {
       code = vdset_set_open_device(set_, name, &device_);
-    } while (code == VDSET_E_PROTOCOL ||
+    } while ((code == VDSET_E_PROTOCOL && !has_come_too_late()) ||
              ((code == VDSET_E_OPEN || code == VDSET_E_BUSY) && self_.who() > Who::secondary));
     return code;
   }
