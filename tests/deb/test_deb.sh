@@ -67,7 +67,7 @@ new_root() {
 # In the new root, with nothing of this environment. Its /proc is mounted for this process alone and
 # ends with it, so that removing the root never meets a mount.
 inside() {  # inside COMMAND
-  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive \
+  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv DEBIAN_FRONTEND=noninteractive \
     unshare --mount sh -ec 'mount -t proc proc "$1/proc" && exec chroot "$1" sh -ec "$2"' \
     sh "$scratch/clean" "$1"
 }
@@ -79,7 +79,7 @@ files_outside() {  # What packages left behind; apt's own notes do not count.
 run_tools() {
   inside 'apt-get update -qq && apt-get install -y -qq --no-install-recommends \
       /debs/libvdset0_*.deb /debs/vdset-tools_*.deb sqlite3 && vdset --version' &&
-    inside 'cd /root && sqlite3 one.db "create table t(x); with recursive n(i) as (select 1 union
+    inside 'cd /srv && sqlite3 one.db "create table t(x); with recursive n(i) as (select 1 union
         all select i + 1 from n where i < 20000) insert into t select hex(randomblob(40)) from n" &&
       vdset backup one.db --to kept --devices 2 --processes --quiet && vdset verify kept &&
       vdset restore kept --to two.db --quiet &&
@@ -88,9 +88,9 @@ run_tools() {
 
 build_example() {
   awk '/^```c$/ {on = 1; next} /^```$/ {if (on) exit} on' "$root/README.md" \
-    >"$scratch/clean/root/example.c"
+    >"$scratch/clean/srv/example.c"
   inside 'apt-get install -y -qq --no-install-recommends /debs/libvdset-dev_*.deb \
-      /debs/vdset-sqlvdi*.deb gcc libc6-dev libstdc++-12-dev pkg-config && cd /root &&
+      /debs/vdset-sqlvdi*.deb gcc libc6-dev libstdc++-12-dev pkg-config && cd /srv &&
     gcc -std=c99 example.c $(pkg-config --cflags --libs vdset) -o shared &&
     gcc -std=c99 example.c -Wl,-Bstatic -lvdset -Wl,-Bdynamic \
       -lstdc++ -pthread -o static &&
@@ -103,13 +103,13 @@ build_example() {
 # /run/vdset at boot, and a group's directory below, by the very words of README.Debian.
 groups_meet() {
   sed -n 's/^  \(gid=\|echo \|systemd-tmpfiles \)/\1/p' "$root/debian/libvdset0.README.Debian" \
-    >"$scratch/clean/root/group.sh" &&
-    (($(wc -l <"$scratch/clean/root/group.sh") == 3)) &&
+    >"$scratch/clean/srv/group.sh" &&
+    (($(wc -l <"$scratch/clean/srv/group.sh") == 3)) &&
     inside 'apt-get install -y -qq --no-install-recommends systemd-standalone-tmpfiles &&
-      cd / && systemd-tmpfiles --create libvdset0.conf && sh -e root/group.sh &&
-      cd /run && stat -c "%a %U %G %n" vdset vdset/34 >../root/modes &&
+      cd / && systemd-tmpfiles --create libvdset0.conf && sh -e srv/group.sh &&
+      cd /run && stat -c "%a %U %G %n" vdset vdset/34 >../srv/modes &&
       rm /etc/tmpfiles.d/vdset-backup.conf && rmdir /run/vdset/34 /run/vdset' &&
-    [[ $(<"$scratch/clean/root/modes") == $'755 root root vdset\n2770 root backup vdset/34' ]]
+    [[ $(<"$scratch/clean/srv/modes") == $'755 root root vdset\n2770 root backup vdset/34' ]]
 }
 
 sqlvdi_is_private() {  # Found by name of its directory, and only then.
