@@ -30,11 +30,15 @@ void publish_peer(vdset_server& server, std::uint32_t i) {
                             peer.pid);
 }
 
+void close_request_socket(Peer& peer) {
+  if (peer.request_watch >= 0) library::unwatch(peer.request_watch);
+  port::close_descriptor(peer.request_socket);
+}
+
 void close_sockets(Peer& peer) {
   if (peer.socket_watch >= 0) library::unwatch(peer.socket_watch);
-  if (peer.request_watch >= 0) library::unwatch(peer.request_watch);
   port::close_descriptor(peer.socket);
-  port::close_descriptor(peer.request_socket);
+  close_request_socket(peer);
 }
 
 void forget_peer(vdset_server& server, std::uint32_t i) {
@@ -427,10 +431,9 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   Message message;
   const int error = receive_message(socket, message);
   if (error == -EAGAIN) return;
-  // The request socket of a primary may hang up before its goodbye on the other is read.
-  const bool more =
-      request && server.peers[i].socket >= 0 && port::wait_readable(server.peers[i].socket, 0) == 1;
-  if (error != 0 && more) return read_peer(server, i, false);
+  // Of the primary's two sockets the request socket hangs up first: before its goodbye, and, when it
+  // had no place for the parts, before its words on that. The control socket tells the end.
+  if (request && error == -EPIPE) return close_request_socket(server.peers[i]);
   if (error != 0) return lose_socket(server, i);
   handle_question(server, i, socket, message);
 }
