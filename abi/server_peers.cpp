@@ -431,8 +431,8 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   Message message;
   const int error = receive_message(socket, message);
   if (error == -EAGAIN) return;
-  // Of the primary's two sockets the request socket hangs up first: before its goodbye, and, when it
-  // had no place for the parts, before its words on that. The control socket tells the end.
+  // Of the primary's two sockets the request socket hangs up first: before its goodbye, and, when
+  // it had no place for the parts, before its words on that. The control socket tells the end.
   if (request && error == -EPIPE) return close_request_socket(server.peers[i]);
   if (error != 0) return lose_socket(server, i);
   handle_question(server, i, socket, message);
