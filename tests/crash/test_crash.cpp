@@ -28,7 +28,11 @@ namespace {
 constexpr std::uint32_t sweeps_max = 512;
 constexpr std::uint32_t ends_due = 3;  // Clean runs beyond the last place: it varies a little.
 constexpr std::uint32_t ends_due_of_site = 12;  // Whether it is reached varies much.
-constexpr std::uint32_t ends_max = 64;
+// A sweep gives up after so many clean runs. Lives that an abort ends at any place have many before
+// the last of them.
+constexpr std::uint32_t ends_max = 512;
+constexpr std::uint32_t ends_max_of_site = 64;
+constexpr std::uint32_t others_max = 64;
 constexpr std::uint32_t failures_max = 5;
 constexpr int workers = 3;
 
@@ -68,8 +72,8 @@ struct Tally {
     return ends() >= (sweep.of_site() ? ends_due_of_site : ends_due);
   }
   bool is_over(const Sweep& sweep) const {
-    return has_ended(sweep) || failed >= failures_max || clean_count >= ends_max ||
-           others >= ends_max;
+    return has_ended(sweep) || failed >= failures_max || others >= others_max ||
+           clean_count >= (sweep.of_site() ? ends_max_of_site : ends_max);
   }
   /// The next place to try, for any worker.
   std::uint64_t take(const Sweep& sweep, std::uint32_t stride, std::uint32_t work_stride) {
