@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # record.sh [NAME...]: makes the logs of this directory anew, all or those named: crash-sweep, soak,
-# latency, recall, parked, model, promela; bindings when named. An hour on two quiet processors.
+# latency, recall, parked, model, promela; bindings and scribble when named. An hour on two quiet
+# processors.
 # The first line of each says of which commit and by which command, the second how busy the machine
 # was.
 set -eu
@@ -36,6 +37,7 @@ for name; do
     recall) record "$name" build/tests/crash/test_recall ;;
     model) record "$name" build/tests/model/test_model ;;
     bindings) record "$name" python3 tests/bench/bench.py build bindings ;;
+    scribble) record "$name" build/tests/hostile/scribble rounds 100000 20261 ;;
     promela) record "$name" tests/model/test_promela.sh tests/model/slot.pml deep ;;
     *) echo "record.sh: no log '$name'" >&2; exit 2 ;;
   esac
