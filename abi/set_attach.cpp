@@ -319,6 +319,11 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
   if (is_over(set)) return fail_aborted(set);
   if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
   if (error == -EPROTO) return poison(set, "an answer that cannot be");
+  if (error == -EBADF || error == -ENOTSOCK)
+    return fail(VDSET_E_UNEXPECTED,
+                "set %s: this process has closed the socket on which it asks the server; close the "
+                "set, and leave the descriptors of vdset alone",
+                set.name.text);
   if (core::read_state(atomics, *set.view.header) == core::SetState::terminated)
     return fail(VDSET_E_PROTOCOL, "set %s: its server has closed it", set.name.text);
   abort_set(set, VDSET_CALL_LEFT, core::server_index, "the server let go of its socket", 0);

@@ -444,6 +444,17 @@ TEST_CASE("who was taken for gone, but lives, gets no command of its successor's
   held.end();
 }
 
+TEST_CASE("who has closed its own descriptors is told so when it asks, and harms nobody") {
+  Held held("");
+  Role& secondary = held.stage.add("secondary");
+  secondary.ok("join held");
+  secondary.ok("close-descriptors");
+  const Answer asked = secondary.refuse("open held.1", "VDSET_E_UNEXPECTED");
+  CHECK(asked.text.find("this process has closed the socket") != std::string::npos);
+  held.expect_others_work();
+  held.end();
+}
+
 TEST_CASE("a primary or a server that lets go of its sockets ends the set") {
   for (const bool server_leaves : {false, true}) {
     CAPTURE(server_leaves);

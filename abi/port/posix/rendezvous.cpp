@@ -380,7 +380,7 @@ bool has_unread(int socket) {
 
 bool is_hung_up(int socket) {
   pollfd p{socket, POLLRDHUP, 0};
-  return poll(&p, 1, 0) > 0;
+  return poll(&p, 1, 0) > 0 && (p.revents & POLLNVAL) == 0;
 }
 
 int socket_accept(int listener) {
