@@ -146,9 +146,9 @@ std::int32_t hold_name(const Name& name, const char* directory, bool other_users
   std::size_t i = 0;
   for (; i < places.count; ++i) {
     error = open_place(places, i, out.directory);
-    if (error == 0 || places.explicit_place) break;
+    if (error == 0 || places.explicit_place || is_want(error)) break;
   }
-  if (error != 0 && places.explicit_place) return place_code(error);
+  if (error != 0 && (places.explicit_place || is_want(error))) return place_code(error);
   if (error != 0)
     return fail(VDSET_E_SECURITY,
                 "no directory to meet in: tried up to %s; set VDSET_RUNTIME_DIR to one of your own",

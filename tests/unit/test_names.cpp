@@ -4,6 +4,7 @@
 // Method: scratch directories, killed children, a mount namespace of one's own where several
 // directories of the list are needed; modes and nodes looked at with stat.
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <cerrno>
 #include "abi/error.hpp"
 #include "abi/names.hpp"
@@ -361,6 +362,22 @@ TEST_CASE("the option comes before the environment, and the environment before t
   CHECK(find("set", option.path()) == VDSET_OK);
   free_name(two);
   unsetenv("VDSET_RUNTIME_DIR");
+}
+
+TEST_CASE("without a free descriptor no place of the list is called wrong") {
+  Scratch temporary;
+  Child child([&temporary] {
+    unsetenv("VDSET_RUNTIME_DIR");
+    setenv("TMPDIR", temporary.path(), 1);
+    const int next = dup(0);  // The lowest free number.
+    close(next);
+    const rlimit limit{static_cast<rlim_t>(next), static_cast<rlim_t>(next)};
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+    HeldName held;
+    if (hold("set", nullptr, held) != VDSET_E_MEMORY) return 2;
+    return last_error_says("cannot open the directory to meet in: ") ? 0 : 3;
+  });
+  CHECK(child.exit_code() == 0);
 }
 
 TEST_CASE("the same name alive in two directories of the list is refused, naming both") {
