@@ -3,7 +3,8 @@
 # gofmt, vet, and every Go test: under the race detector; once more without it, for what it hides.
 # usage: test_go.sh BUILD_DIRECTORY GO [cgocheck|wakes]
 #   cgocheck: with cgo's expensive checks of every pointer, instead
-#   wakes: a million commands that are waited for in Go's poller, N million with VDSET_TEST_DEEP=N
+#   wakes: a million commands that are waited for in Go's poller, N million with VDSET_TEST_DEEP=N;
+#     over the library with slices of a minute, where a wake that is lost ends the patience
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../.ci/check.sh"
@@ -39,7 +40,9 @@ if [[ ${3-} == cgocheck ]]; then
   fi
   go_tests
 elif [[ ${3-} == wakes ]]; then
-  VDSET_TEST_WAKES=$((1000000 * ${VDSET_TEST_DEEP:-1})) go_tests -timeout 30m -run NoWakeIsLost
+  export LD_LIBRARY_PATH=$1/tests/loops
+  export VDSET_TEST_WAKES=$((1000000 * ${VDSET_TEST_DEEP:-1}))
+  go_tests -timeout 30m -run NoWakeIsLost
 else
   check "gofmt" formatted
   check "go vet" "$go" vet ./...

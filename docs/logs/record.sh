@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # record.sh [NAME...]: makes the logs of this directory anew, all or those named: crash-sweep, soak,
-# latency, recall, parked, model, promela; bindings and scribble when named. An hour on two quiet
-# processors.
+# latency, recall, parked, model, promela. An hour on two quiet processors. Only when named:
+# bindings; scribble; loops [SECONDS]: a million commands through each event loop, then a soak, of
+# an hour if nothing else is said.
 # The first line of each says of which commit and by which command, the second how busy the machine
 # was.
 set -eu
@@ -27,9 +28,18 @@ record() {  # record NAME COMMAND...
   tail -n 1 "$logs/$name.txt"
 }
 
+event_loops() {  # event_loops SECONDS
+  local build=$PWD/build test=tests/loops/test_loops.py
+  $test "$build/tests/loops" libuv &&
+    tests/loops/build_tokio.sh "$build" /usr/bin/cargo $test "$build/tests/loops" tokio &&
+    bindings/go/test_go.sh "$build" go wakes &&
+    $test "$build/tests/loops" soak "$1"
+}
+
 [ $# -gt 0 ] || set -- crash-sweep soak latency recall parked model promela
 set -o pipefail
-for name; do
+while [ $# -gt 0 ]; do
+  name=$1; shift
   case $name in
     crash-sweep) record "$name" build/tests/crash/test_crash build/tests/crash ;;
     soak | latency) record "$name" build/tests/crash/test_$name build/tests/crash/soak_role ;;
@@ -38,6 +48,11 @@ for name; do
     model) record "$name" build/tests/model/test_model ;;
     bindings) record "$name" python3 tests/bench/bench.py build bindings ;;
     scribble) record "$name" build/tests/hostile/scribble rounds 100000 20261 ;;
+    loops)
+      seconds=3600
+      case ${1-} in [0-9]*) seconds=$1; shift ;; esac
+      record "$name" event_loops "$seconds"
+      ;;
     promela) record "$name" tests/model/test_promela.sh tests/model/slot.pml deep ;;
     *) echo "record.sh: no log '$name'" >&2; exit 2 ;;
   esac

@@ -1,0 +1,69 @@
+//! A backup agent in tokio. No thread waits for a device.
+//!
+//! usage: agent SET DEVICES
+//!
+//! The engine beside it numbers what it sends on each device; this agent sees that nothing is
+//! missing, twice there or torn.
+
+use futures_util::future::try_join_all;
+use std::error::Error;
+use std::time::Duration;
+use std::{env, process};
+use tokio::runtime::Runtime;
+use vdset::{Command, CompletionCode, Config, Device, Set, Write};
+use vdset_tokio_example::{device_name, next, watch};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Here a real agent stores `write.data()`; it may await meanwhile.
+fn has_number(write: &Write<'_>, number: u64) -> bool {
+    let number = number.to_ne_bytes();
+    write.data().starts_with(&number) && write.data().ends_with(&number)
+}
+
+/// Serves one device until the server closes it; how many commands there were.
+async fn serve(device: Device<'_>) -> Outcome<u64> {
+    let watched = watch(device.pollable()?)?;
+    let mut seen = 0;
+    while let Some(command) = next(&watched, || device.try_fetch()).await? {
+        seen += 1;
+        match command {
+            Command::Write(write) if has_number(&write, seen) => write.complete()?,
+            Command::Write(write) => write.fail(CompletionCode::WRITE_FAULT)?,
+            other => other.fail(CompletionCode::NOT_SUPPORTED)?,
+        }
+    }
+    Ok(seen)
+}
+
+/// Waits until a server has come.
+async fn configured(set: &Set) -> Outcome<Config> {
+    let watched = watch(set.pollable()?)?;
+    let config = next(&watched, || match set.configuration(Some(Duration::ZERO)) {
+        Err(vdset::Error::Timeout(_)) => Ok(None),
+        answer => answer.map(Some),
+    });
+    Ok(config.await?.ok_or("the set is closed")?)
+}
+
+async fn run(name: &str, device_count: u32) -> Outcome<u64> {
+    let set = Set::create(name, &Config::new(device_count))?;
+    configured(&set).await?;
+    let devices = (0..device_count)
+        .map(|number| set.open_device(device_name(name, number)))
+        .collect::<vdset::Result<Vec<_>>>()?;
+    let seen = try_join_all(devices.into_iter().map(serve)).await?;
+    set.close()?;
+    Ok(seen.iter().sum())
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<_> = env::args().collect();
+    if arguments.len() != 3 {
+        eprintln!("usage: agent SET DEVICES");
+        process::exit(2);
+    }
+    let seen = Runtime::new()?.block_on(run(&arguments[1], arguments[2].parse()?))?;
+    println!("agent: {} commands", seen);
+    Ok(())
+}
