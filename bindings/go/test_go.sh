@@ -43,6 +43,7 @@ elif [[ ${3-} == wakes ]]; then
   export LD_LIBRARY_PATH=$1/tests/loops
   export VDSET_TEST_WAKES=$((1000000 * ${VDSET_TEST_DEEP:-1}))
   go_tests -timeout 30m -run NoWakeIsLost
+  echo "$VDSET_TEST_WAKES commands"
 else
   check "gofmt" formatted
   check "go vet" "$go" vet ./...
