@@ -44,7 +44,7 @@ MACHINE_PATHS = re.compile(r"(?<![\w.$}~])/(home|root|work|Users)/\w[\w./-]*")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.MULTILINE)
 LEFTOVER = re.compile(r"\.(orig|rej|bak|old|tmp|patch|diff)$|~$|(^|/)(core|a\.out|nohup\.out)$")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-TREE_PATH = re.compile(r"`((?:core|abi|bindings|examples|tests|fuzz|docs|\.ci)/[\w./*-]+)`")
+TREE_PATH = re.compile(r"`((?:core|abi|bindings|tests|fuzz|docs|\.ci)/[\w./*-]+)`")
 DOCUMENT = re.compile(r"\bdocs/[\w./-]+\.md\b")
 
 
@@ -111,7 +111,7 @@ def includes_allowed(name, header):
         good = (header.startswith(("core/", "gsl/")) or header in CORE_MAY_INCLUDE
                 or (header == "atomic" and name == ATOMICS))
         return None if good else "core includes core/, gsl/ and freestanding headers only"
-    if folder in ("bindings", "examples"):
+    if folder in ("bindings", "docs"):
         good = not header.startswith(("core/", "abi/", "tests/"))
         return None if good else f"{folder} see <vdset.h> and nothing else of ours"
     if header.startswith(("bindings/", "tests/", "fuzz/")):
@@ -125,7 +125,7 @@ def includes_allowed(name, header):
 
 
 def layers(tree):
-    for name in tree.named(CODE, "core", "abi", "bindings", "examples"):
+    for name in tree.named(CODE, "core", "abi", "bindings", "docs"):
         source = blank_comments(tree.text[name], keep_text=True)
         for match in INCLUDE.finditer(source):
             remedy = includes_allowed(name, match[1])
@@ -191,7 +191,7 @@ def no_leftovers(tree):
 def build_lists(tree):
     """Every source is built, every script is run by somebody, every header is included."""
     builds = {name: text for name, text in tree.text.items() if name.endswith("meson.build")}
-    for name in tree.named((".cpp", ".c"), "core", "abi", "bindings", "examples", "tests", "fuzz"):
+    for name in tree.named((".cpp", ".c"), "core", "abi", "bindings", "docs", "tests", "fuzz"):
         path = Path(name)
         listed = path.match("fuzz/fuzz_*.cpp")  # `./dev fuzz` finds these by name.
         for folder in path.parents:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds examples/tokio from Debian's packages of crates, against the library of a build directory;
-# its programs land in BUILD_DIRECTORY/tests/loops as tokio-agent and tokio-engine. Then runs
-# COMMAND.
+# Builds docs/examples/tokio from Debian's packages of crates, against the library of a build
+# directory; its programs land in BUILD_DIRECTORY/tests/loops as tokio-agent and tokio-engine. Then
+# runs COMMAND.
 # usage: build_tokio.sh BUILD_DIRECTORY CARGO [COMMAND...]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -19,8 +19,8 @@ fi
 copy=$loops/tokio
 target=$copy/target-${CARGO_TARGET_DIR##*-}
 mkdir -p "$copy"
-cp -R "$root/examples/tokio/." "$copy"
-sed -i "s|\.\./\.\./bindings|$root/bindings|" "$copy/Cargo.toml"
+cp -R "$root/docs/examples/tokio/." "$copy"
+sed -i "s|\.\./\.\./\.\./bindings|$root/bindings|" "$copy/Cargo.toml"
 (cd "$copy" && RUSTFLAGS=-Dwarnings "$cargo" build --quiet --offline --target-dir "$target" \
   --config 'source.crates-io.replace-with="debian"' \
   --config "source.debian.directory=\"$crates\"" >&2)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Commands through the event loops of examples/: each payload arrives, and no wake is lost.
+"""Commands through the event loops of docs/examples/: each payload arrives, and no wake is lost.
 
 usage: test_loops.py DIRECTORY libuv|tokio       5,000 commands; N million with VDSET_TEST_DEEP=N
        test_loops.py DIRECTORY soak [SECONDS]    both at once, an hour
