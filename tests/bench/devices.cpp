@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include "crowd.hpp"
 #include "pair.hpp"
 #include "rig.hpp"
 
@@ -13,7 +14,7 @@ namespace bench {
 namespace {
 
 constexpr int device_counts[] = {1, 2, 4, 8, 16, 32, 64};
-constexpr int depth = 4;  // Commands under way on each device, VDI's own number.
+constexpr int depth = 4;           // Commands under way on each device, VDI's own number.
 constexpr int bulk_buffers = 256;  // In all, from four devices on.
 constexpr std::uint32_t bulk_bytes = 65536;
 
@@ -26,38 +27,78 @@ Sample sample_of(const char* bench, const char* row, const char* unit, int devic
   return sample;
 }
 
-/// One sample with every buffer of the plan under way; value() of ns per command.
-template <class Value>
-void measure(const char* row, const char* unit, const RigPlan& plan, int repetition,
-             double nanoseconds, Value value) {
-  Sample sample = sample_of("devices", row, unit, plan.devices);
-  sample.repetition = repetition;
-  sample.ping = ping_pong(apart());
-  Rig rig(plan);
+double millions(double ns) {
+  return 1e3 / ns;
+}
+double gibibytes(double ns) {
+  return bulk_bytes / (1024.0 * 1024.0 * 1024.0) / ns * 1e9;
+}
+
+/// One sample with every buffer under way; value() of ns per command.
+template <class Exchange, class Value>
+void measure(Exchange& exchange, int buffers, Sample sample, double nanoseconds, Value value) {
   Job job;
   job.nanoseconds = nanoseconds;
-  job.depth = plan.buffers;
-  const auto run = [&] { return run_job(job, [&] { rig.send(); }, [&] { rig.receive(); }); };
+  job.depth = buffers;
+  const auto run = [&] {
+    return run_job(
+        job, [&] { exchange.send(); }, [&] { exchange.receive(); });
+  };
   run();
   sample.value = value(run());
   emit(sample);
 }
 
+/// What is the same in all samples of one repetition with so many devices.
+struct Turn {
+  int devices;
+  int repetition;
+  double nanoseconds;
+  Sample sample(const char* row, const char* unit) const {
+    Sample sample = sample_of("devices", row, unit, devices);
+    sample.repetition = repetition;
+    sample.ping = ping_pong(apart());
+    return sample;
+  }
+  /// The same buffers in all, spread over the devices.
+  int bulk_each() const { return std::min(VDSET_QUEUE_DEPTH_MAX / 2, bulk_buffers / devices); }
+};
+
 /// Commands per second of all devices together.
-void measure_commands(const char* row, RigPlan plan, int repetition, double nanoseconds) {
+void measure_commands(const Turn& turn, const char* row, RigPlan plan) {
+  plan.devices = turn.devices;
   plan.buffers = plan.devices * depth;
-  measure(row, "M commands/s", plan, repetition, nanoseconds, [](double ns) { return 1e3 / ns; });
+  const Sample sample = turn.sample(row, "M commands/s");
+  Rig rig(plan);
+  measure(rig, plan.buffers, sample, turn.nanoseconds, millions);
 }
 
-/// The same buffers in all, every byte read, spread over so many devices.
-void measure_bytes(RigPlan plan, int repetition, double nanoseconds) {
-  const int each = std::min(VDSET_QUEUE_DEPTH_MAX / 2, bulk_buffers / plan.devices);
-  plan.buffers = each * plan.devices;
-  plan.queue_depth = queue_depth_for(each);
+/// Every byte read.
+void measure_bytes(const Turn& turn) {
+  RigPlan plan;
+  plan.devices = turn.devices;
+  plan.thread_each = true;
+  plan.buffers = turn.bulk_each() * turn.devices;
+  plan.queue_depth = queue_depth_for(turn.bulk_each());
   plan.buffer_bytes = bulk_bytes;
   plan.client_reads = true;
-  measure("64 KiB read, a thread each", "GiB/s", plan, repetition, nanoseconds,
-          [](double ns) { return bulk_bytes / (1024.0 * 1024.0 * 1024.0) / ns * 1e9; });
+  const Sample sample = turn.sample("64 KiB read, a thread each", "GiB/s");
+  Rig rig(plan);
+  measure(rig, plan.buffers, sample, turn.nanoseconds, gibibytes);
+}
+
+/// The same without vdset.
+void measure_crowd(const Turn& turn) {
+  const int commands = turn.devices * depth;
+  const Sample small = turn.sample("bare rings and futexes, a thread each", "M commands/s");
+  {
+    Crowd crowd(turn.devices, commands, 0);
+    measure(crowd, commands, small, turn.nanoseconds, millions);
+  }
+  const int buffers = turn.bulk_each() * turn.devices;
+  const Sample large = turn.sample("64 KiB read, bare rings and futexes", "GiB/s");
+  Crowd crowd(turn.devices, buffers, bulk_bytes);
+  measure(crowd, buffers, large, turn.nanoseconds, gibibytes);
 }
 
 }  // namespace
@@ -67,16 +108,17 @@ void bench_devices(Size size) {
   for (int repetition = 0; repetition < repetitions(size, 5); ++repetition)
     for (const int devices : device_counts) {
       if (size == Size::tiny && devices != 4 && devices != 64) continue;
+      const Turn turn{devices, repetition, nanoseconds};
       RigPlan plan;
-      plan.devices = devices;
       plan.thread_each = true;
-      measure_commands("commands, a thread each", plan, repetition, nanoseconds);
-      measure_bytes(plan, repetition, nanoseconds);
+      measure_commands(turn, "commands, a thread each", plan);
+      measure_bytes(turn);
+      measure_crowd(turn);
       if (!processors().two()) continue;
       plan.thread_each = false;
       plan.client_polls = true;
       plan.placement = apart();
-      measure_commands("commands, one polling thread", plan, repetition, nanoseconds);
+      measure_commands(turn, "commands, one polling thread", plan);
     }
   if (!processors().two())
     emit_absent("devices", "commands, one polling thread", "needs two processors");

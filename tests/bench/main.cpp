@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include "bench.hpp"
+#include "crowd.hpp"
 
 namespace {
 
@@ -19,7 +20,7 @@ const std::map<std::string, void (*)(bench::Size)> measures = {
 const std::map<std::string, int (*)(const std::vector<std::string>&)> roles = {
     {"ping", bench::ping_pong_child}, {"peer", bench::peer_child}, {"vdset", bench::vdset_client},
     {"bulk", bench::bulk_child}, {"hog", bench::hog}, {"waiters", bench::waiters},
-    {"joiner", bench::joiner},
+    {"joiner", bench::joiner}, {"crowd", bench::crowd_child},
 };
 
 }  // namespace

@@ -186,6 +186,39 @@ inline Peer absent_peer(const std::string& name, Way way, const std::string& pac
   return peer;
 }
 
+/// A bare single-producer ring of commands, each side with a copy of the other's index.
+template <std::size_t slots>
+class LamportRing {
+ public:
+  bool try_put(const Item& item) {
+    const std::uint32_t head = head_.load(std::memory_order_relaxed);
+    if (head - tail_seen_ == slots) {
+      tail_seen_ = tail_.load(std::memory_order_acquire);
+      if (head - tail_seen_ == slots) return false;
+    }
+    items_[head % slots] = item;
+    head_.store(head + 1, std::memory_order_release);
+    return true;
+  }
+  bool try_get(Item& item) {
+    const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail == head_seen_) {
+      head_seen_ = head_.load(std::memory_order_acquire);
+      if (tail == head_seen_) return false;
+    }
+    item = items_[tail % slots];
+    tail_.store(tail + 1, std::memory_order_release);
+    return true;
+  }
+
+ private:
+  alignas(64) std::atomic<std::uint32_t> head_{0};
+  std::uint32_t tail_seen_ = 0;
+  alignas(64) std::atomic<std::uint32_t> tail_{0};
+  std::uint32_t head_seen_ = 0;
+  alignas(64) Item items_[slots];
+};
+
 /// A peer that lives in shared memory alone: two rings, constructed by the requester.
 template <class Ring>
 class RingPair {

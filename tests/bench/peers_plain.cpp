@@ -40,38 +40,6 @@ class Mailbox {
   alignas(64) std::uint64_t seen_ = 0;
 };
 
-/// A bare single-producer ring of commands, each side with a copy of the other's index.
-class LamportRing {
- public:
-  bool try_put(const Item& item) {
-    const std::uint32_t head = head_.load(std::memory_order_relaxed);
-    if (head - tail_seen_ == ring_slots) {
-      tail_seen_ = tail_.load(std::memory_order_acquire);
-      if (head - tail_seen_ == ring_slots) return false;
-    }
-    items_[head % ring_slots] = item;
-    head_.store(head + 1, std::memory_order_release);
-    return true;
-  }
-  bool try_get(Item& item) {
-    const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
-    if (tail == head_seen_) {
-      head_seen_ = head_.load(std::memory_order_acquire);
-      if (tail == head_seen_) return false;
-    }
-    item = items_[tail % ring_slots];
-    tail_.store(tail + 1, std::memory_order_release);
-    return true;
-  }
-
- private:
-  alignas(64) std::atomic<std::uint32_t> head_{0};
-  std::uint32_t tail_seen_ = 0;
-  alignas(64) std::atomic<std::uint32_t> tail_{0};
-  std::uint32_t head_seen_ = 0;
-  alignas(64) Item items_[ring_slots];
-};
-
 long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) {
   return syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
 }
@@ -232,7 +200,7 @@ void add_plain_peers(std::vector<Peer>& all) {
   constexpr int alone = 1;
   constexpr int few = 8;  // Linux's default limit of a POSIX queue is ten.
   all.push_back(make_peer<RingPair<Mailbox>>("bare mailbox", Way::polls, alone));
-  all.push_back(make_peer<RingPair<LamportRing>>("bare ring pair", Way::polls, deep));
+  all.push_back(make_peer<RingPair<LamportRing<ring_slots>>>("bare ring pair", Way::polls, deep));
   all.push_back(make_peer<FutexPair>("bare futex", Way::sleeps, alone));
   all.push_back(make_peer<DescriptorPair<Eventfd>>("eventfd", Way::sleeps, alone));
   all.push_back(make_peer<DescriptorPair<Pipe>>("pipe", Way::sleeps, deep));
