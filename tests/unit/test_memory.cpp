@@ -5,6 +5,7 @@
 #include <cerrno>
 #include "abi/pools.hpp"
 #include "abi/port/port.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/unit/system.hpp"
 
 using namespace vdset;
@@ -23,9 +24,10 @@ struct Part {
   int descriptor;
   port::Mapping mine;
 
-  explicit Part(port::Seal seal) : descriptor(port::memory_create(part_bytes)) {
+  explicit Part(port::Seal seal, std::size_t bytes = part_bytes)
+      : descriptor(port::memory_create(bytes)) {
     REQUIRE(descriptor >= 0);
-    REQUIRE(port::memory_map(descriptor, part_bytes, true, mine) == 0);
+    REQUIRE(port::memory_map(descriptor, bytes, true, mine) == 0);
     REQUIRE(port::memory_seal(descriptor, seal) == 0);
   }
   ~Part() {
@@ -265,6 +267,84 @@ TEST_CASE("renewed pages are zero and new, the rest is kept, and every mapping s
   REQUIRE(fstat(part.descriptor, &st) == 0);
   CHECK(static_cast<std::size_t>(st.st_blocks) * 512 >= part_bytes);
   port::memory_unmap(theirs);
+}
+
+// ---- Large pages ------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::size_t large = std::size_t{2} << 20;
+
+/// Two large pages' worth, and a bit. False: this kernel makes none on demand.
+bool enlarge(const port::Mapping& mapping) {
+  std::memset(mapping.base, 0x5a, mapping.bytes);
+  port::memory_enlarge(mapping);
+  std::ifstream file("/proc/self/smaps");
+  char start[32];
+  std::snprintf(start, sizeof start, "%zx-", reinterpret_cast<std::size_t>(mapping.base));
+  bool here = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.find('-') != std::string::npos && line.find(':') > line.find('-'))
+      here = line.rfind(start, 0) == 0;
+    std::size_t kib = 0;
+    if (here && std::sscanf(line.c_str(), "ShmemPmdMapped: %zu", &kib) == 1) return kib > 0;
+  }
+  return false;
+}
+
+/// One page, held as a kernel holds it that reads or writes for a process.
+class Pin {
+ public:
+  explicit Pin(std::byte* page) {
+    REQUIRE(pipe(ends_) == 0);
+    const iovec io{page, 4096};
+    REQUIRE(vmsplice(ends_[1], &io, 1, 0) == 4096);
+  }
+  ~Pin() {
+    close(ends_[0]);
+    close(ends_[1]);
+  }
+  /// The first byte of the page, as its holder sees it.
+  std::byte look() const {
+    std::byte page[4096];
+    REQUIRE(read(ends_[0], page, sizeof page) == sizeof page);
+    return page[0];
+  }
+
+ private:
+  int ends_[2];
+};
+
+}  // namespace
+
+TEST_CASE("a mapping of 2 MiB or more begins at a multiple of that") {
+  for (const std::size_t bytes : {large, 2 * large + 65536}) {
+    Part part(port::Seal::fixed_size, bytes);
+    CHECK(reinterpret_cast<std::uintptr_t>(part.mine.base) % large == 0);
+  }
+}
+
+TEST_CASE("who holds a page that is renewed goes on with the old one") {
+  Part part(port::Seal::fixed_size, 65536);
+  std::memset(part.mine.base, 0x5a, part.mine.bytes);
+  const Pin pin(part.mine.base + 4096);
+  REQUIRE(port::memory_renew(part.descriptor, 0, 65536) == 0);
+  std::memset(part.mine.base, 1, part.mine.bytes);
+  CHECK(pin.look() == std::byte{0x5a});
+}
+
+TEST_CASE("part of a large page is renewed, but not while somebody holds a page of it") {
+  Part part(port::Seal::fixed_size, 2 * large);
+  if (!enlarge(part.mine)) return support::skip("no large pages on demand here");
+  {
+    const Pin pin(part.mine.base + 65536);
+    CHECK(port::memory_renew(part.descriptor, 65536, 65536) == -EBUSY);
+    CHECK(port::memory_renew(part.descriptor, 131072, 65536) == -EBUSY);
+    CHECK(port::memory_renew(part.descriptor, large, 65536) == 0);
+  }
+  CHECK(port::memory_renew(part.descriptor, 65536, 65536) == 0);
+  CHECK(part.mine.base[65536] == std::byte{0});
+  CHECK(part.mine.base[0] == std::byte{0x5a});
 }
 
 TEST_CASE("the system has some memory to spare") {
