@@ -5,6 +5,7 @@
 #include <cstring>
 #include "abi/hooks.hpp"
 #include "abi/memory.hpp"
+#include "abi/wait.hpp"
 
 namespace vdset::library {
 namespace {
@@ -28,6 +29,7 @@ struct State {
   port::Thread thread;
   std::atomic<std::uint32_t> thread_id{0};
   core::Word started{0};
+  core::Word ended{0};
   int start_error = 0;
   int poller = -1;
   int signal = -1;
@@ -88,7 +90,10 @@ void* run(void*) {
       deadline = next_deadline();
     }
     std::uint64_t key = 0;
-    if (port::poller_wait(state.poller, deadline, key) == 0) continue;
+    const int got = port::poller_wait(state.poller, slice_end(deadline), key);
+    // This process has closed what it does not know: no descriptor tells of the end, or of anything.
+    if (got < 0) port::wait_word(state.ended, 0, nullptr, 0, slice_end(port::never));
+    if (got <= 0) continue;
     const port::Locked guard(state.lock);
     if (!state.stopping) dispatch(key);
   }
@@ -123,7 +128,7 @@ void after_fork_in_child() {
 
 int start_thread() {
   state.stopping = false;
-  state.started.value = 0;
+  state.started.value = state.ended.value = 0;
   int error = state.poller = port::poller_create();
   if (error >= 0) error = state.signal = port::signal_create();
   if (error >= 0) error = port::poller_add(state.poller, state.signal, signal_key, false);
@@ -147,8 +152,10 @@ void stop_thread() {
     const port::Locked guard(state.lock);
     state.stopping = true;
   }
+  __atomic_store_n(&state.ended.value, 1, __ATOMIC_RELEASE);
+  port::wake_word(state.ended);
   port::signal_raise(state.signal);
-  port::thread_join(state.thread);
+  port::thread_join(state.thread);  // After a slice at the latest.
   state.thread_id.store(0);
   port::close_descriptor(state.poller);
   port::close_descriptor(state.signal);

@@ -292,6 +292,17 @@ void lose_socket(vdset_server& server, std::uint32_t i) {
   }
 }
 
+/// Of the primary's two sockets the request socket hangs up first: before its goodbye, and, when it
+/// had no place for the parts, before its words on that. What the control socket says until then is
+/// its end; a primary that cannot ask any more has left.
+void lose_request_socket(vdset_server& server, std::uint32_t i) {
+  Peer& peer = server.peers[i];
+  close_request_socket(peer);
+  peer.left_at_ns = port::now_ns() + library::parting_wait_ns;
+  server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);
+  library::nudge();
+}
+
 /// Of those of whom only time tells.
 void lose_parted(vdset_server& server, std::int64_t now_ns) {
   server.role.parting_ns = port::never;
@@ -431,9 +442,7 @@ void read_peer(vdset_server& server, std::uint32_t i, bool request) {
   Message message;
   const int error = receive_message(socket, message);
   if (error == -EAGAIN) return;
-  // Of the primary's two sockets the request socket hangs up first: before its goodbye, and, when
-  // it had no place for the parts, before its words on that. The control socket tells the end.
-  if (request && error == -EPIPE) return close_request_socket(server.peers[i]);
+  if (request && error == -EPIPE) return lose_request_socket(server, i);
   if (error != 0) return lose_socket(server, i);
   handle_question(server, i, socket, message);
 }

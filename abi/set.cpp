@@ -105,8 +105,10 @@ void send_abort(vdset_set& set, const char* words, std::int32_t code) {
   message.result = code;
   message.a = VDSET_CALL_SIGNAL_ABORT;
   message.set_text(words, strnlen(words, core::reason_text_bytes_max));
-  const int socket = set.control_socket >= 0 ? set.control_socket : set.request_socket;
-  if (socket >= 0) send_message(socket, message);
+  if (set.control_socket >= 0)
+    send_message(set.control_socket, message);
+  else if (has_request_socket(set))
+    send_message(set.request_socket, message);
 }
 
 /// The parts came, and this process cannot take them.
@@ -119,9 +121,10 @@ void want_parts(vdset_set& set, const char* why) {
 /// The server has made S and W.
 void take_parts(vdset_set& set, const Message& message, Descriptors& parts) {
   if (set.wake != nullptr) return lose_server(set);
-  set.request_socket = parts.take(2);
-  if (port::socket_judge(set.request_socket, false) != 0)
-    port::close_descriptor(set.request_socket);
+  int asking = parts.take(2);
+  if (port::socket_judge(asking, false) != 0)
+    port::close_descriptor(asking);
+  keep_request_socket(set, asking);
   const std::int32_t attached = attach(set, message, parts, message.a, set.server_pid);
   if (attached == VDSET_E_MEMORY) return want_parts(set, vdset_last_error());
   if (attached != VDSET_OK) {
@@ -225,7 +228,7 @@ void role_forked(Role& role) {
   drop_name(set.held);
   port::close_descriptor(set.control_socket);
   port::close_descriptor(set.server_pidfd);
-  port::close_descriptor(set.request_socket);
+  drop_request_socket(set);
   set.pools.drop();
   drop_bridges(set.bridges);
   for (std::uint32_t i = 0; i < set.device_count; ++i)
@@ -331,7 +334,7 @@ void dispose(vdset_set& set) {
   library::leave(set.role);
   port::close_descriptor(set.control_socket);
   port::close_descriptor(set.server_pidfd);
-  port::close_descriptor(set.request_socket);
+  drop_request_socket(set);
   free_name(set.held);
   for (std::uint32_t i = 0; i < set.device_count; ++i)
     put_device(*set.devices[i]);
@@ -364,7 +367,7 @@ std::int32_t join(vdset_set& set, const vdset_join_options& options) {
   Found found = find_name(set.name, options.directory, deadline);
   if (found.result != VDSET_OK) return found.result;
   port::close_descriptor(found.directory.descriptor);
-  set.request_socket = found.socket;
+  keep_request_socket(set, found.socket);
   Message hello, answer;
   Descriptors parts;
   hello.kind = MessageKind::hello;
@@ -452,7 +455,7 @@ void say_goodbye(vdset_set& set) {
   leave.kind = MessageKind::leave;
   const port::Locked guard(library::lock());
   if (set.control_socket >= 0) send_message(set.control_socket, leave);
-  if (!set.primary && set.request_socket >= 0) send_message(set.request_socket, leave);
+  if (!set.primary && has_request_socket(set)) send_message(set.request_socket, leave);
 }
 
 /// Wakes the threads that are in calls of the set and of its devices, and waits until they have

@@ -99,6 +99,7 @@ struct vdset_set {
   // One question to the server at a time.
   vdset::port::Mutex request_lock;
   int request_socket;
+  std::uint64_t request_identity;
   std::uint32_t request_number;
   // A MAP_POOL that timed out is still under way: its answer is waited for, never asked for again,
   // so that at most one answer is unread.
@@ -183,6 +184,11 @@ bool is_over(vdset_set& set);
 /// Whether the server is gone or let go of this process, by what the kernel says; a system call.
 /// The alive word tells sooner, but it is for the server to enlist it.
 bool is_deserted(const vdset_set& set);
+/// Takes the socket on which this process asks the server.
+void keep_request_socket(vdset_set& set, int socket);
+/// Whether its number is still that socket's: a process may have closed all that it does not know.
+bool has_request_socket(const vdset_set& set);
+void drop_request_socket(vdset_set& set);
 /// ABORT: the server did what no honest one does.
 std::int32_t poison(vdset_set& set, const char* what);
 /// Latches and spreads an abort that this process found or made.

@@ -148,7 +148,22 @@ std::int32_t poison(vdset_set& set, const char* what) {
 }
 
 bool is_deserted(const vdset_set& set) {
-  return is_dead(set.alive) || (set.request_socket >= 0 && port::is_hung_up(set.request_socket));
+  return is_dead(set.alive) || (has_request_socket(set) && port::is_hung_up(set.request_socket));
+}
+
+void keep_request_socket(vdset_set& set, int socket) {
+  set.request_socket = socket;
+  set.request_identity = port::socket_identity(socket);
+}
+
+bool has_request_socket(const vdset_set& set) {
+  return set.request_socket >= 0 &&
+         port::socket_identity(set.request_socket) == set.request_identity;
+}
+
+void drop_request_socket(vdset_set& set) {
+  if (has_request_socket(set)) port::close_descriptor(set.request_socket);
+  set.request_socket = -1;
 }
 
 /// Latches an abort that another process has made known, and passes it on: that one may have died
@@ -271,6 +286,13 @@ class Unlocked {
   port::Mutex& mutex_;
 };
 
+static std::int32_t fail_without_socket(const vdset_set& set) {
+  return fail(VDSET_E_UNEXPECTED,
+              "set %s: this process has closed the socket on which it asks the server; close the "
+              "set, and leave vdset's descriptors alone",
+              set.name.text);
+}
+
 /// Sends a question, unless it is under way since an earlier call. 0 or -errno.
 static int send_question(vdset_set& set, Message& question) {
   if (set.pool_asked && question.kind == MessageKind::map_pool) {
@@ -296,6 +318,7 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
   const Unlocked guard(set.request_lock);
   if (set.request_socket < 0)
     return fail(VDSET_E_UNEXPECTED, "set %s: no way to ask the server", set.name.text);
+  if (!has_request_socket(set)) return fail_without_socket(set);
   int error = send_question(set, question);
   while (error == 0) {
     // In slices, so that an abort or a death ends it even when the server is stopped.
@@ -319,13 +342,10 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
   if (is_over(set)) return fail_aborted(set);
   if (set.closing.load()) return fail(VDSET_E_NOTOPEN, "set %s: closed meanwhile", set.name.text);
   if (error == -EPROTO) return poison(set, "an answer that cannot be");
-  if (error == -EBADF || error == -ENOTSOCK)
-    return fail(VDSET_E_UNEXPECTED,
-                "set %s: this process has closed the socket on which it asks the server; close the "
-                "set, and leave the descriptors of vdset alone",
-                set.name.text);
+  if (!has_request_socket(set)) return fail_without_socket(set);
   if (core::read_state(atomics, *set.view.header) == core::SetState::terminated)
     return fail(VDSET_E_PROTOCOL, "set %s: its server has closed it", set.name.text);
+  if (error != -EPIPE) return fail_system(error, "cannot ask the server");
   abort_set(set, VDSET_CALL_LEFT, core::server_index, "the server let go of its socket", 0);
   return fail_aborted(set);
 }

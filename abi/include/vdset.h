@@ -338,7 +338,8 @@ VDSET_API int32_t vdset_set_get_configuration(vdset_set *set, int64_t timeout_ns
  * time asks, the others wait. The device belongs to the set and ends with it; it is never freed by the caller.
  * OPEN all devices are open (harmless: ends a loop); PROTOCOL not configured yet, or this device is already open; INVALID no such name; ABORT;
  * TIMEOUT; BUSY
- * the device's last consumer left but lives: wait for its end; MEMORY, also when no descriptor is free: the device is this process's, call again.
+ * the device's last consumer left but lives: wait for its end; MEMORY, also when no descriptor is free: the device is this process's, call again;
+ * UNEXPECTED the server cannot be asked, for instance because this process has closed descriptors that are not its own: close the set.
  * *out is NULL on failure. */
 VDSET_API int32_t vdset_set_open_device(vdset_set *set, const char *name, vdset_device **out);
 
@@ -346,8 +347,8 @@ VDSET_API int32_t vdset_set_open_device(vdset_set *set, const char *name, vdset_
  * closed;
  * its buffer is this process's until then. Several may be fetched before one is completed. One thread at a time per device.
  * CLOSE the server closed the device and every command was delivered (every later call says it again); TIMEOUT; ABORT; BUSY; INTERRUPTED; MEMORY a
- * new
- * buffer pool cannot be mapped here: the command stays queued. No system call unless it must sleep. */
+ * new buffer pool cannot be mapped here, UNEXPECTED it cannot be asked for (see open_device): the command stays queued. No system call unless
+ * it must sleep. */
 VDSET_API int32_t vdset_device_get_command(vdset_device *device, int64_t timeout_ns, const struct vdset_command **out);
 
 /* VDI CompleteCommand. Ends a command that get_command of this device gave; any order, any thread. The buffer is the server's from here on.

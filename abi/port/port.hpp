@@ -154,6 +154,8 @@ void refuse_descriptors(int socket, bool refused);
 /// Whether the peer has not yet read all that was sent to it.
 bool has_unread(int socket);
 bool is_hung_up(int socket);
+/// What no other socket has while the system runs; 0 for what is none (any more).
+std::uint64_t socket_identity(int socket);
 
 inline constexpr std::size_t descriptors_max = 12;  // Per packet; more are closed.
 
@@ -225,7 +227,7 @@ int poller_create();
 /// hung up. Level-triggered.
 int poller_add(int poller, int descriptor, std::uint64_t key, bool hangup_only);
 void poller_remove(int poller, int descriptor);
-/// 1 with *key, 0 at the deadline.
+/// 1 with *key, 0 at the deadline; -EBADF or -EINVAL: this process has closed the poller.
 int poller_wait(int poller, std::int64_t deadline_ns, std::uint64_t& key);
 /// A descriptor to wake the poller with.
 int signal_create();

@@ -62,23 +62,27 @@ TEST_CASE("an abort by either side makes every armed descriptor readable") {
   }
 }
 
-TEST_CASE("a primary whose request socket hangs up first is heard to its end") {
+TEST_CASE("a primary whose request socket hangs up is heard to its end, for a second") {
   const Deadline deadline(30);
-  Pair pair;
-  REQUIRE(shutdown(pair.agent.set->request_socket, SHUT_RDWR) == 0);
-  const auto& primary = pair.engine.server->peers[vdset::core::primary_index];
-  for (bool closed = false; !closed; std::this_thread::yield()) {
-    const vdset::port::Locked guard(vdset::library::lock());
-    closed = primary.request_socket < 0;
+  for (const bool speaks : {true, false}) {
+    CAPTURE(speaks);
+    Pair pair;
+    REQUIRE(shutdown(pair.agent.set->request_socket, SHUT_RDWR) == 0);
+    const auto& primary = pair.engine.server->peers[vdset::core::primary_index];
+    for (bool closed = false; !closed; std::this_thread::yield()) {
+      const vdset::port::Locked guard(vdset::library::lock());
+      closed = primary.request_socket < 0;
+    }
+    if (speaks)
+      REQUIRE(vdset_set_signal_abort(pair.agent.set, 5, "its own words") == VDSET_OK);
+    vdset_command* done = nullptr;
+    CHECK(vdset_server_next_completion(pair.engine.server, brief_ns, &done) == VDSET_E_ABORT);
+    vdset_abort_reason reason{};
+    reason.struct_bytes = sizeof reason;
+    REQUIRE(vdset_server_get_abort_reason(pair.engine.server, &reason) == VDSET_OK);
+    CHECK(reason.call == (speaks ? VDSET_CALL_SIGNAL_ABORT : VDSET_CALL_LEFT));
+    if (speaks) CHECK(std::string(reason.text) == "its own words");
   }
-  REQUIRE(vdset_set_signal_abort(pair.agent.set, 5, "its own words") == VDSET_OK);
-  vdset_command* done = nullptr;
-  CHECK(vdset_server_next_completion(pair.engine.server, brief_ns, &done) == VDSET_E_ABORT);
-  vdset_abort_reason reason{};
-  reason.struct_bytes = sizeof reason;
-  REQUIRE(vdset_server_get_abort_reason(pair.engine.server, &reason) == VDSET_OK);
-  CHECK(reason.call == VDSET_CALL_SIGNAL_ABORT);
-  CHECK(std::string(reason.text) == "its own words");
 }
 
 TEST_CASE("the server's death makes every armed descriptor readable") {

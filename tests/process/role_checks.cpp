@@ -2,6 +2,7 @@
 // this process uses, and at what a forked child may do.
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cstdio>
@@ -264,9 +265,13 @@ std::string limit_files(const Words& w) {
   return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? ok() : mistake("setrlimit");
 }
 
-/// close-descriptors: as daemons do that close all they do not know.
-std::string close_descriptors(const Words&) {
-  return close_range(3, ~0u, 0) == 0 ? ok() : mistake("close_range");
+/// close-descriptors [tcp]: as daemons do that close all they do not know, and then open sockets of
+/// their own.
+std::string close_descriptors(const Words& w) {
+  if (close_range(3, ~0u, 0) != 0) return mistake("close_range");
+  for (int i = 0; i < 64 && w.word(0) == "tcp"; ++i)
+    if (socket(AF_INET, SOCK_STREAM, 0) < 0) return mistake("socket");
+  return ok();
 }
 
 /// keep-sockets: a child that no fork handler sees holds every descriptor of this process, and

@@ -455,6 +455,32 @@ TEST_CASE("who has closed its own descriptors is told so when it asks, and harms
   held.end();
 }
 
+TEST_CASE("who has closed its own descriptors gets out of Close all the same") {
+  Held held("");
+  Role& alone = held.stage.add("alone");
+  alone.ok("create alone");
+  alone.ok("close-descriptors");
+  alone.call("close");
+  held.server.ok("close-descriptors");
+  held.server.call("server-close");
+  held.primary.ok("close-descriptors");
+  held.primary.call("close");
+}
+
+TEST_CASE("who has closed its own descriptors, and asleep asks nothing, harms nobody either") {
+  for (const std::string others : {"none", "tcp"}) {
+    CAPTURE(others);
+    Held held("");
+    Role& secondary = held.join("secondary");
+    held.server.stop();  // Or else it would take it for gone before the first slice of its wait ends.
+    secondary.ok("close-descriptors " + others);
+    secondary.refuse("get 2500000000", "VDSET_E_TIMEOUT");
+    held.server.proceed();
+    held.expect_others_work();
+    held.end();
+  }
+}
+
 TEST_CASE("a primary or a server that lets go of its sockets ends the set") {
   for (const bool server_leaves : {false, true}) {
     CAPTURE(server_leaves);

@@ -380,7 +380,13 @@ bool has_unread(int socket) {
 
 bool is_hung_up(int socket) {
   pollfd p{socket, POLLRDHUP, 0};
-  return poll(&p, 1, 0) > 0 && (p.revents & POLLNVAL) == 0;
+  return poll(&p, 1, 0) > 0;
+}
+
+std::uint64_t socket_identity(int socket) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
 int socket_accept(int listener) {

@@ -92,6 +92,7 @@ int poller_wait(int poller, std::int64_t deadline_ns, std::uint64_t& key) {
   const int got = sys(Call::epoll_wait, [&] {
     return epoll_wait(poller, &event, 1, poll_milliseconds(deadline_ns));
   });
+  if (got < 0 && (errno == EBADF || errno == EINVAL)) return -errno;
   // Time, or a signal that slipped in: the caller looks at its deadlines again.
   if (got <= 0) return 0;
   key = event.data.u64;
