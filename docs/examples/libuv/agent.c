@@ -31,21 +31,42 @@ static void must(int failed, const char* what) {
   exit(1);
 }
 
+static void must_uv(int code, const char* what) {
+  if (code == 0) return;
+  fprintf(stderr, "agent: %s: %s\n", what, uv_strerror(code));
+  exit(1);
+}
+
 static void watch(uv_poll_t* poll, int descriptor, uv_poll_cb call) {
-  must(uv_poll_init(uv_default_loop(), poll, descriptor), "uv_poll_init");
-  must(uv_poll_start(poll, UV_READABLE, call), "uv_poll_start");
+  must_uv(uv_poll_init(uv_default_loop(), poll, descriptor), "uv_poll_init");
+  must_uv(uv_poll_start(poll, UV_READABLE, call), "uv_poll_start");
 }
 
 /* Here a real agent stores command->buffer. It may take its time: complete_command can also be
  * called later, from uv_fs_write's callback for example. */
-static int32_t work(struct device* device, const struct vdset_command* command) {
+static int32_t store(struct device* device, const struct vdset_command* command) {
   uint64_t first, last;
-  if (command->code != VDSET_COMMAND_WRITE) return VDSET_ERROR_NOT_SUPPORTED;
   if (command->size < (int32_t)sizeof last) return VDSET_ERROR_BAD_ENVIRONMENT;
   memcpy(&first, command->buffer, sizeof first);
   memcpy(&last, (char*)command->buffer + command->size - sizeof last, sizeof last);
   ++device->seen;
   return first == device->seen && last == device->seen ? VDSET_SUCCESS : VDSET_ERROR_WRITE_FAULT;
+}
+
+/* What a backup's server sends to any agent. A code other than success holds up the device. */
+static int32_t work(struct device* device, const struct vdset_command* command) {
+  switch (command->code) {
+    case VDSET_COMMAND_WRITE: return store(device, command);
+    case VDSET_COMMAND_FLUSH: return VDSET_SUCCESS; /* Make durable here what came before: fsync. */
+    case VDSET_COMMAND_CLEAR_ERROR: return VDSET_SUCCESS; /* The server goes on after a failure. */
+    default: return VDSET_ERROR_NOT_SUPPORTED;
+  }
+}
+
+static void finish(struct device* device, const struct vdset_command* command) {
+  const int32_t code = work(device, command);
+  const uint32_t bytes = code == VDSET_SUCCESS ? (uint32_t)command->size : 0;
+  must(vdset_device_complete_command(device->device, command, code, bytes, 0), "complete_command");
 }
 
 /* Takes what there is; then arms, which makes the descriptor readable when there is more. */
@@ -55,9 +76,7 @@ static void on_device(uv_poll_t* poll, int status, int events) {
   int32_t code;
   (void)status, (void)events; /* get_command knows better. */
   while ((code = vdset_device_get_command(device->device, 0, &command)) == VDSET_OK)
-    must(vdset_device_complete_command(device->device, command, work(device, command),
-                                       (uint32_t)command->size, 0),
-         "complete_command");
+    finish(device, command);
   if (code == VDSET_E_TIMEOUT) {
     must(vdset_device_arm(device->device), "arm");
   } else {
@@ -103,8 +122,8 @@ int main(int count, char** words) {
   must(vdset_set_get_descriptor(set, &descriptor), "get_descriptor");
   watch(&set_poll, descriptor, on_set);
   on_set(&set_poll, 0, UV_READABLE);
-  must(uv_run(uv_default_loop(), UV_RUN_DEFAULT), "uv_run"); /* Until all handles are closed. */
-  must(uv_loop_close(uv_default_loop()), "uv_loop_close");
+  uv_run(uv_default_loop(), UV_RUN_DEFAULT); /* Until all handles are closed. */
+  must_uv(uv_loop_close(uv_default_loop()), "uv_loop_close");
   must(vdset_set_close(set), "close");
   for (unsigned i = 0; i < device_count; ++i)
     seen += devices[i].seen;

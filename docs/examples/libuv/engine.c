@@ -6,7 +6,7 @@
  * cc engine.c $(pkg-config --cflags --libs vdset libuv) -o engine
  *
  * Sends UNDER_WAY Writes on each device, and another for each that is done, until so many were
- * sent in all, or so long. An agent must have created the set. */
+ * sent in all, or so long; then a Flush on each. An agent must have created the set. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,34 +41,62 @@ static void must(int failed, const char* what) {
   exit(1);
 }
 
+static void must_uv(int code, const char* what) {
+  if (code == 0) return;
+  fprintf(stderr, "engine: %s: %s\n", what, uv_strerror(code));
+  exit(1);
+}
+
 static int wants_more(void) {
   return sent < sent_max && uv_hrtime() < end_ns;
 }
 
+static void send_order(struct order* order) {
+  ++order->device->under_way;
+  order->sent_ns = uv_hrtime();
+  must(vdset_server_device_send_command(order->device->device, &order->command), "send_command");
+}
+
 /* Sends the next number of the device, in the first and the last bytes of the buffer. */
 static void send_next(struct order* order) {
-  struct device* device = order->device;
-  const uint64_t number = ++device->sent;
+  const uint64_t number = ++order->device->sent;
   char* data = order->command.buffer;
   ++sent;
-  ++device->under_way;
   memcpy(data, &number, sizeof number);
   memcpy(data + BLOCK - sizeof number, &number, sizeof number);
-  order->sent_ns = uv_hrtime();
-  must(vdset_server_device_send_command(device->device, &order->command), "send_command");
+  send_order(order);
+}
+
+/* The last command of a device: what was written is to be made durable. */
+static void send_flush(struct order* order) {
+  order->command.code = VDSET_COMMAND_FLUSH;
+  order->command.size = 0;
+  order->command.buffer = NULL;
+  send_order(order);
 }
 
 static void finish(struct order* order) {
   const uint64_t took_ns = uv_hrtime() - order->sent_ns;
   const struct vdset_command* command = &order->command;
-  if (command->completion_code != VDSET_SUCCESS || command->bytes_transferred != BLOCK) {
-    fprintf(stderr, "engine: a Write ended with code %d after %d bytes\n", command->completion_code,
-            command->bytes_transferred);
+  if (command->completion_code != VDSET_SUCCESS || command->bytes_transferred != command->size) {
+    fprintf(stderr, "engine: command %u ended with code %d after %d bytes\n", command->code,
+            command->completion_code, command->bytes_transferred);
     exit(1);
   }
   if (took_ns > slowest_ns) slowest_ns = took_ns;
-  ++done;
   --order->device->under_way;
+}
+
+static void go_on(struct order* order) {
+  if (order->command.code == VDSET_COMMAND_FLUSH) {
+    must(vdset_server_device_close(order->device->device), "close device");
+    return;
+  }
+  ++done;
+  if (wants_more())
+    send_next(order);
+  else if (order->device->under_way == 0)
+    send_flush(order);
 }
 
 /* Takes what is done; then arms, which makes the descriptor readable when there is more. */
@@ -77,12 +105,8 @@ static void on_server(uv_poll_t* poll, int status, int events) {
   int32_t code;
   (void)status, (void)events; /* next_completion knows better. */
   while ((code = vdset_server_next_completion(server, 0, &command)) == VDSET_OK) {
-    struct order* order = command->context;
-    finish(order);
-    if (wants_more())
-      send_next(order);
-    else if (order->device->under_way == 0)
-      must(vdset_server_device_close(order->device->device), "close device");
+    finish(command->context);
+    go_on(command->context);
   }
   if (code == VDSET_E_TIMEOUT) {
     must(vdset_server_arm(server), "arm");
@@ -131,13 +155,13 @@ int main(int count, char** words) {
   else
     sent_max = amount;
   must(vdset_server_get_descriptor(server, &descriptor), "get_descriptor");
-  must(uv_poll_init(uv_default_loop(), &server_poll, descriptor), "uv_poll_init");
-  must(uv_poll_start(&server_poll, UV_READABLE, on_server), "uv_poll_start");
+  must_uv(uv_poll_init(uv_default_loop(), &server_poll, descriptor), "uv_poll_init");
+  must_uv(uv_poll_start(&server_poll, UV_READABLE, on_server), "uv_poll_start");
   for (unsigned i = 0; i < device_count * under_way; ++i)
     send_next(&orders[i]);
-  on_server(&server_poll, 0, UV_READABLE); /* Arms it for the first time. */
-  must(uv_run(uv_default_loop(), UV_RUN_DEFAULT), "uv_run");
-  must(uv_loop_close(uv_default_loop()), "uv_loop_close");
+  on_server(&server_poll, 0, UV_READABLE);   /* Arms it for the first time. */
+  uv_run(uv_default_loop(), UV_RUN_DEFAULT); /* Until all handles are closed. */
+  must_uv(uv_loop_close(uv_default_loop()), "uv_loop_close");
   must(vdset_server_close(server), "close");
   printf("engine: %" PRIu64 " commands, the slowest took %" PRIu64 " ms\n", done,
          slowest_ns / 1000000);

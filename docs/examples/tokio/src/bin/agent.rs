@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Duration;
 use std::{env, process};
 use tokio::runtime::Runtime;
-use vdset::{Command, CompletionCode, Config, Device, Set, Write};
+use vdset::{Command, CommandCode, CompletionCode, Config, Control, Device, Set, Write};
 use vdset_tokio_example::{device_name, next, watch};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -21,15 +21,30 @@ fn has_number(write: &Write<'_>, number: u64) -> bool {
     write.data().starts_with(&number) && write.data().ends_with(&number)
 }
 
-/// Serves one device until the server closes it; how many commands there were.
+/// What a backup's server sends beside Writes, to any agent.
+fn control(control: Control<'_>) -> vdset::Result<()> {
+    match control.code() {
+        CommandCode::FLUSH => control.complete(), // Make durable here what came before: fsync.
+        CommandCode::CLEAR_ERROR => control.complete(), // The server goes on after a failure.
+        _ => control.fail(CompletionCode::NOT_SUPPORTED),
+    }
+}
+
+/// Serves one device until the server closes it; how many Writes there were.
 async fn serve(device: Device<'_>) -> Outcome<u64> {
     let watched = watch(device.pollable()?)?;
     let mut seen = 0;
     while let Some(command) = next(&watched, || device.try_fetch()).await? {
-        seen += 1;
         match command {
-            Command::Write(write) if has_number(&write, seen) => write.complete()?,
-            Command::Write(write) => write.fail(CompletionCode::WRITE_FAULT)?,
+            Command::Write(write) => {
+                seen += 1;
+                if has_number(&write, seen) {
+                    write.complete()?
+                } else {
+                    write.fail(CompletionCode::WRITE_FAULT)?
+                }
+            }
+            Command::Control(command) => control(command)?,
             other => other.fail(CompletionCode::NOT_SUPPORTED)?,
         }
     }

@@ -4,13 +4,13 @@
 //!        engine SET DEVICES UNDER_WAY SECONDSs
 //!
 //! Sends UNDER_WAY Writes on each device, and another for each that is done, until so many were
-//! sent in all, or so long. An agent must have created the set.
+//! sent in all, or so long; then a Flush on each. An agent must have created the set.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 use std::{env, process};
 use tokio::runtime::Builder;
-use vdset::{CompletionCode, Features, Order, Server, ServerConfig, ServerDevice};
+use vdset::{CommandCode, CompletionCode, Features, Order, Server, ServerConfig, ServerDevice};
 use vdset_tokio_example::{device_name, next, watch};
 
 const BLOCK: usize = 4096;
@@ -43,6 +43,8 @@ struct Lane<'srv> {
     device: ServerDevice<'srv>,
     sent: u64,
     under_way: u32,
+    /// Its Flush is sent: nothing else is under way.
+    flushes: bool,
 }
 
 impl<'srv> Lane<'srv> {
@@ -53,6 +55,13 @@ impl<'srv> Lane<'srv> {
         let number = self.sent.to_ne_bytes();
         order.data_mut()[..8].copy_from_slice(&number);
         order.data_mut()[BLOCK - 8..].copy_from_slice(&number);
+        self.device.send(order).map_err(|refused| refused.error)
+    }
+
+    /// The last command: what was written is to be made durable.
+    fn flush(&mut self, order: Order<'srv>) -> vdset::Result<()> {
+        self.under_way += 1;
+        self.flushes = true;
         self.device.send(order).map_err(|refused| refused.error)
     }
 }
@@ -69,7 +78,7 @@ fn configure(name: &str, buffers: u32) -> vdset::Result<Server> {
     Ok(server)
 }
 
-/// How many commands there were, and what the slowest took.
+/// How many Writes there were, and what the slowest took.
 async fn run(
     name: &str,
     device_count: u32,
@@ -81,7 +90,7 @@ async fn run(
     let mut lanes = Vec::new();
     for number in 0..device_count {
         let device = server.open_device(device_name(name, number))?;
-        lanes.push(Lane { device, sent: 0, under_way: 0 });
+        lanes.push(Lane { device, sent: 0, under_way: 0, flushes: false });
     }
     // An order's tag is its number here.
     let mut times = vec![Instant::now(); (device_count * under_way) as usize];
@@ -93,20 +102,27 @@ async fn run(
         lanes[tag % device_count as usize].send(order)?;
     }
     while let Some(completion) = next(&watched, || server.try_next_completion()).await? {
-        if completion.code() != CompletionCode::SUCCESS || completion.bytes() != BLOCK {
-            return Err(format!("a Write ended with {:?}", completion.code()).into());
-        }
         let tag = completion.tag() as usize;
-        slowest = slowest.max(times[tag].elapsed());
-        done += 1;
         let lane = &mut lanes[tag % device_count as usize];
+        let bytes = if lane.flushes { 0 } else { BLOCK };
+        if completion.code() != CompletionCode::SUCCESS || completion.bytes() != bytes {
+            return Err(format!("{:?}", completion).into());
+        }
+        slowest = slowest.max(times[tag].elapsed());
         lane.under_way -= 1;
+        if lane.flushes {
+            lane.device.close()?;
+            continue;
+        }
+        done += 1;
         if limit.allows(sent) {
             sent += 1;
             times[tag] = Instant::now();
             lane.send(completion.into_order())?;
         } else if lane.under_way == 0 {
-            lane.device.close()?;
+            times[tag] = Instant::now();
+            let flush = Order::control(&server, CommandCode::FLUSH);
+            lane.flush(flush.tag(tag as u64))?;
         }
     }
     drop(watched);
