@@ -31,7 +31,7 @@ record() {  # record NAME COMMAND...
 event_loops() {  # event_loops SECONDS
   local build=$PWD/build test=tests/loops/test_loops.py
   $test "$build/tests/loops" libuv &&
-    tests/loops/build_tokio.sh "$build" /usr/bin/cargo $test "$build/tests/loops" tokio &&
+    tests/loops/build_tokio.sh "$build" $test "$build/tests/loops" tokio &&
     bindings/go/test_go.sh "$build" go wakes &&
     $test "$build/tests/loops" soak "$1"
 }

@@ -1,25 +1,35 @@
 #!/usr/bin/env bash
-# Builds docs/examples/tokio from Debian's packages of crates, against the library of a build
+# Builds docs/examples/tokio from the system's packages of crates, against the library of a build
 # directory; its programs land in BUILD_DIRECTORY/tests/loops as tokio-agent and tokio-engine. Then
 # runs COMMAND.
-# usage: build_tokio.sh BUILD_DIRECTORY CARGO [COMMAND...]
+# usage: build_tokio.sh BUILD_DIRECTORY [COMMAND...]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$root/.ci/check.sh"
 . "$root/bindings/rust/environment.sh"
-use_build "$1" "$2"
-loops=$1/tests/loops
-shift 2
+build=$(cd "$1" && pwd)
+shift
+# The system's crates fit the system's compiler best; where it has none, any since 1.63.
+use_build "$build" "$(first_of /usr/bin/cargo cargo)"
+loops=$build/tests/loops
 crates=/usr/share/cargo/registry
-if [[ ! -d $crates ]]; then
-  echo "there are no crates in $crates: install librust-tokio-dev, librust-futures-util-dev" >&2
+
+has_crates() { compgen -G "$crates/tokio-1.*" && compgen -G "$crates/futures-util-0.3.*"; }
+
+if ! has_crates >/dev/null; then
+  echo "FAILED: tokio and futures-util are not in $crates: install Debian's packages" \
+    "librust-tokio-dev and librust-futures-util-dev"
+  echo "0 passed, 1 failed"
   exit 1
 fi
 
-# A copy: cargo writes the versions that Debian has into a Cargo.lock beside Cargo.toml.
+# A copy, because cargo writes a Cargo.lock beside Cargo.toml: anew, with the versions that the
+# system has today, whatever another build or the user's own has locked.
 copy=$loops/tokio
 target=$copy/target-${CARGO_TARGET_DIR##*-}
 mkdir -p "$copy"
-cp -R "$root/docs/examples/tokio/." "$copy"
+rm -rf "$copy/src" "$copy/Cargo.lock"
+cp -R "$root/docs/examples/tokio/Cargo.toml" "$root/docs/examples/tokio/src" "$copy"
 sed -i "s|\.\./\.\./\.\./bindings|$root/bindings|" "$copy/Cargo.toml"
 (cd "$copy" && RUSTFLAGS=-Dwarnings "$cargo" build --quiet --offline --target-dir "$target" \
   --config 'source.crates-io.replace-with="debian"' \
