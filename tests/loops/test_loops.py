@@ -3,10 +3,11 @@
 
 usage: test_loops.py DIRECTORY libuv|tokio       5,000 commands; N million with VDSET_TEST_DEEP=N
        test_loops.py DIRECTORY soak [SECONDS]    both at once, an hour
-DIRECTORY has the programs LOOP-agent and LOOP-engine, the library with slices of a minute, and
-late_arm.so: the build's tests/loops, or a copy. Both sides of a set are processes of their own. The
-engine numbers the Writes and says what the slowest took; the agent refuses a number that is not the
-next. With one command under way at a time each wake counts: one that is lost takes a minute.
+DIRECTORY has the programs LOOP-agent and LOOP-engine, the library with slices of a minute, which
+each process must have loaded, and late_arm.so: the build's tests/loops, or a copy. Both sides of a
+set are processes of their own. The engine numbers the Writes and says what the slowest took; the
+agent refuses a number that is not the next. With one command under way at a time each wake counts:
+one that is lost takes a minute.
 """
 import os
 import re
@@ -43,13 +44,28 @@ def runs_of(loop):
     return runs + [Run(loop, loop, 1, 4, 0.1)]
 
 
-def await_name(directory, agent):
-    """Until the agent has created its set."""
+def await_from(process, look, otherwise):
+    """What `look` finds, once it does; that may be after the process's end."""
     end = time.monotonic() + 60
-    while not os.listdir(directory):
-        if agent.poll() is not None or time.monotonic() > end:
-            raise RuntimeError("the agent created no set")
+    while True:
+        is_last = process.poll() is not None or time.monotonic() > end
+        if found := look():
+            return found
+        if is_last:
+            raise RuntimeError(otherwise)
         time.sleep(0.005)
+
+
+def check_library(process, words, programs):
+    """By the words of its loader: the library is that of `programs`, and no other."""
+    def look():
+        said = words.read_text() if words.exists() else ""
+        return said if "transferring control" in said else None
+
+    said = await_from(process, look, "the loader did not say which library it took")
+    loaded = set(re.findall(r"calling init: (.*/libvdset\.so.*)", said))
+    if {Path(path).parent.resolve() for path in loaded} != {programs}:
+        raise RuntimeError(f"loaded {loaded or 'no libvdset'}, not the library of {programs}")
 
 
 def play(programs, run, amount, patience, preload=None):
@@ -57,18 +73,21 @@ def play(programs, run, amount, patience, preload=None):
     said = {}
     processes = {}
 
-    def start(role, name, *words, **more):
+    def start(role, name, *arguments, **more):
         processes[role] = subprocess.Popen(
-            [programs / f"{name}-{role}", "loop", str(run.devices), *words],
+            [programs / f"{name}-{role}", "loop", str(run.devices), *arguments],
             env={**environment, **more}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
+        check_library(processes[role], Path(f"{words}.{processes[role].pid}"), programs)
 
     with tempfile.TemporaryDirectory() as directory:
-        environment = {**os.environ, "LD_LIBRARY_PATH": str(programs),
-                       "VDSET_RUNTIME_DIR": directory}
+        words = Path(directory, "loader")  # And the number of the process.
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(programs), "LD_DEBUG": "files",
+                       "LD_DEBUG_OUTPUT": str(words), "VDSET_RUNTIME_DIR": directory}
         try:
             start("agent", run.agent, **({"LD_PRELOAD": str(preload)} if preload else {}))
-            await_name(directory, processes["agent"])
+            await_from(processes["agent"], lambda: list(Path(directory).glob("*.sock")),
+                       "the agent created no set")
             start("engine", run.engine, str(run.under_way), amount)
             for role in ("engine", "agent"):
                 said[role] = processes[role].communicate(timeout=patience)[0]
@@ -76,9 +95,10 @@ def play(programs, run, amount, patience, preload=None):
             for process in processes.values():
                 process.kill()
                 process.wait()
-    for role, process in processes.items():
-        if process.returncode != 0:
-            raise RuntimeError(f"the {role} ended with {process.returncode}: {said[role]}")
+    failures = [f"the {role} ended with {processes[role].returncode}: {text.strip()}"
+                for role, text in said.items() if processes[role].returncode != 0]
+    if failures:
+        raise RuntimeError("; ".join(failures))
     return said
 
 
