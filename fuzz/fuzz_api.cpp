@@ -15,6 +15,15 @@ using vdset::fuzz::Input;
 
 namespace {
 
+fuzz::Goal moved("data that is sent, fetched, completed and called back");
+fuzz::Goal all_taken("a buffer that is asked for when all are taken");
+fuzz::Goal passed_on("a buffer that is passed by handle");
+fuzz::Goal full_ring("a command that finds its ring full");
+fuzz::Goal recalled("a command that an error recalls");
+fuzz::Goal held_back("a ClearError that waits outside of the ring");
+fuzz::Goal cleared("a ClearError that ends IO-ERROR");
+fuzz::Goal all_closed("the end of a set whose devices are all closed");
+
 constexpr std::uint32_t buffers = 4, device_count = 2, queue = 8, buffer_bytes = 65536;
 constexpr std::uint32_t clear_error = VDSET_COMMAND_CLEAR_ERROR;
 
@@ -106,6 +115,7 @@ void allocate(World& w) {
   void* address = nullptr;
   const std::int32_t result = vdset_server_allocate_buffer(w.server, 512, 0, &address);
   const bool full = taken == buffers;
+  if (full && !w.is_over()) all_taken.reach();
   VDSET_HOLDS(result == (w.is_over() ? VDSET_E_PROTOCOL : full ? VDSET_E_MEMORY : VDSET_OK));
   if (result != VDSET_OK) return;
   const auto at = w.model.slots.find(address);
@@ -133,6 +143,7 @@ void judge_handle(World& w, void* address) {
   VDSET_HOLDS(vdset_set_map_buffer_handle(w.set, handle, &there) == VDSET_OK);
   std::uint32_t back = 0;
   VDSET_HOLDS(vdset_set_get_buffer_handle(w.set, there, &back) == VDSET_OK && back == handle);
+  passed_on.reach();
   VDSET_HOLDS(vdset_set_map_buffer_handle(w.set, handle ^ 1u << 20, &there) == VDSET_E_INVALID);
 }
 
@@ -226,6 +237,7 @@ void send(World& w, std::uint32_t device, Input& in) {
   }
   const std::int32_t due = foretell_send(w, d, c.call);
   VDSET_HOLDS(vdset_server_device_send_command(w.sends[device], &c.call) == due);
+  if (due == VDSET_E_QUEUE_FULL) full_ring.reach();
   if (due != VDSET_OK) return;
   if (c.call.buffer != nullptr) w.model.slots[c.call.buffer] = Model::Buffer::lent;
   if (d.io_error && !d.ring.empty())
@@ -254,11 +266,13 @@ void recall(World& w, Model::Device& d) {
     if (c.call.code == clear_error && d.held == nullptr) {
       *c.is_place_free = true;  // It waits outside of the ring.
       d.held = &c;
+      held_back.reach();
       continue;
     }
     c.code = VDSET_ERROR_IO_DEVICE;
     c.bytes = 0;
     settle(w, c);
+    recalled.reach();
   }
 }
 
@@ -273,8 +287,10 @@ void poll_device(World& w, Model::Device& d) {
     settle(w, c);
     if (c.code != 0)
       recall(w, d);
-    else if (c.is_permitted)
+    else if (c.is_permitted && d.io_error) {
       d.io_error = false;
+      cleared.reach();
+    }
   }
   if (d.held == nullptr || !d.ring.empty()) return;
   Command& c = *d.held;
@@ -293,12 +309,14 @@ void pull(World& w) {
     for (const Model::Device& d : w.model.devices)
       pending = pending || !d.ring.empty() || d.held != nullptr;
     VDSET_HOLDS(result == (pending ? VDSET_E_TIMEOUT : VDSET_E_CLOSE));
+    if (!pending) all_closed.reach();
     return;
   }
   const Command& due = *w.model.pulled.front();
   w.model.pulled.pop_front();
   VDSET_HOLDS(result == VDSET_OK && out == &due.call);
   VDSET_HOLDS(out->completion_code == due.code && out->bytes_transferred == due.bytes);
+  if (due.code == 0 && due.bytes > 0) moved.reach();
 }
 
 void close_device(World& w, std::uint32_t device) {

@@ -13,6 +13,14 @@ using vdset::fuzz::Input;
 
 namespace {
 
+fuzz::Goal opened_anyway("a device that is opened over what was changed");
+fuzz::Goal lent("a command with a buffer");
+fuzz::Goal bare("a command without a buffer");
+fuzz::Goal completed("a command that is completed");
+fuzz::Goal by_handle("a buffer that is mapped by its handle");
+fuzz::Goal refused_device("a device that is not opened");
+fuzz::Goal poisoned("a set that is poisoned while its device is open");
+
 constexpr std::int64_t moment_ns = 10'000'000;
 constexpr std::uint32_t commands_max = 48;
 
@@ -108,11 +116,15 @@ void fetch_and_complete(vdset_set* set, vdset_device* device, Input& in) {
   if (command->buffer != nullptr) {
     VDSET_HOLDS(command->size >= 0);
     judge_buffer(set, command->buffer, static_cast<std::uint32_t>(command->size));
+    lent.reach();
   } else {
     VDSET_HOLDS(!core::moves_data(command->code) && command->buffer_handle == 0);
+    bare.reach();
   }
-  if (in.flip())
-    VDSET_HOLDS(is_code(vdset_device_complete_command(device, command, 0, in.word(), 0)));
+  if (!in.flip()) return;
+  const std::int32_t ended = vdset_device_complete_command(device, command, 0, in.word(), 0);
+  VDSET_HOLDS(is_code(ended));
+  if (ended == VDSET_OK) completed.reach();
 }
 
 void live(Server& server, vdset_set* set, vdset_device* device, Input& in) {
@@ -132,12 +144,21 @@ void live(Server& server, vdset_set* set, vdset_device* device, Input& in) {
         const std::uint32_t handle = value_of(in, server.handle());
         const std::int32_t mapped = vdset_set_map_buffer_handle(set, handle, &there);
         VDSET_HOLDS(is_code(mapped));
-        if (mapped == VDSET_OK) judge_buffer(set, there, 1);
+        if (mapped != VDSET_OK) break;
+        judge_buffer(set, there, 1);
+        by_handle.reach();
         break;
       }
       default: fetch_and_complete(set, device, in);
     }
   }
+}
+
+std::uint32_t reason_of(vdset_set* set) {
+  vdset_abort_reason reason{};
+  reason.struct_bytes = sizeof reason;
+  VDSET_HOLDS(is_code(vdset_set_get_abort_reason(set, &reason)));
+  return reason.call;
 }
 
 void meet(Server& server, vdset_set* set, Input& in) {
@@ -157,11 +178,18 @@ void meet(Server& server, vdset_set* set, Input& in) {
   change_some(server, in, 3);
   vdset_config config{};
   config.struct_bytes = sizeof config;
-  VDSET_HOLDS(is_code(vdset_set_get_configuration(set, moment_ns, &config)));
+  const std::int32_t configured = vdset_set_get_configuration(set, moment_ns, &config);
+  VDSET_HOLDS(is_code(configured));
   vdset_device* device = nullptr;
   const std::int32_t opened = vdset_set_open_device(set, "set", &device);
   VDSET_HOLDS(is_code(opened) && (opened == VDSET_OK) == (device != nullptr));
-  if (opened == VDSET_OK) live(server, set, device, in);
+  if (opened == VDSET_OK) {
+    opened_anyway.reach();
+    live(server, set, device, in);
+    if (reason_of(set) == VDSET_CALL_POISONED) poisoned.reach();
+  } else if (configured == VDSET_OK) {
+    refused_device.reach();
+  }
 }
 
 }  // namespace
@@ -183,9 +211,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   {
     Server server(place, "set");
     meet(server, set, in);
-    vdset_abort_reason reason{};
-    reason.struct_bytes = sizeof reason;
-    VDSET_HOLDS(is_code(vdset_set_get_abort_reason(set, &reason)));
+    reason_of(set);
     VDSET_HOLDS(is_code(vdset_set_close(set)));
   }
   return 0;

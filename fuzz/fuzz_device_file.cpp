@@ -19,9 +19,17 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
+vdset::fuzz::Goal given_back("a file of several chunks that is given back");
+vdset::fuzz::Goal compressed("a compressed chunk");
+vdset::fuzz::Goal lie_refused("a file that is refused for a lie behind its header");
+vdset::fuzz::Goal raw_header("raw bytes whose header is accepted");
+vdset::fuzz::Goal went_on("a file without a trailer that is gone on with");
+vdset::fuzz::Goal cut_off("a file that loses its damaged end when it is gone on with");
+
 struct File {
   Bytes bytes;
-  Bytes raw;          // What its chunks hold.
+  Bytes raw;  // What its chunks hold.
+  std::uint32_t chunks = 0;
   bool lies = false;  // Something in it cannot be.
 };
 
@@ -109,14 +117,15 @@ File build(Input& in) {
   Compressor compressor;
   ChunkFrame end;
   end.is_trailer = true;
-  const std::uint32_t chunks = in.below(8);
-  for (std::uint32_t i = 0; i < chunks; ++i) {
+  file.chunks = in.below(8);
+  for (std::uint32_t i = 0; i < file.chunks; ++i) {
     const Bytes raw = content(in);
     ChunkFrame frame;
     Bytes stored(raw.size());
     const std::size_t small =
         in.flip() ? compressor.compress(raw, MutableByteSpan(stored).first(raw.size() - 1)) : 0;
     frame.codec = small > 0 ? Codec::zstd : Codec::none;
+    if (small > 0) compressed.reach();
     if (small > 0)
       stored.resize(small);
     else
@@ -131,7 +140,7 @@ File build(Input& in) {
     end.raw_total_bytes += raw.size();
     end.stored_total_bytes += stored.size();
   }
-  end.ordinal = chunks;
+  end.ordinal = file.chunks;
   if (in.below(8) == 0)
     file.lies = true;  // No trailer.
   else
@@ -230,5 +239,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Resumed once = resume(memory);
   VDSET_HOLDS(once.refused || once.bytes <= before);
   VDSET_HOLDS(resume(memory) == once);
+  if (built && !file.lies && file.chunks > 1) given_back.reach();
+  if (built && whole.damaged && !cut.raw.empty()) lie_refused.reach();
+  if (!built && !once.refused) raw_header.reach();
+  if (once.chunks > 0) went_on.reach();
+  if (once.chunks > 0 && once.bytes < before) cut_off.reach();
   return 0;
 }

@@ -12,6 +12,13 @@ using vdset::fuzz::Input;
 
 namespace {
 
+fuzz::Goal carried("a message with descriptors that a client takes");
+fuzz::Goal plain("a message that a server takes, not a hello");
+fuzz::Goal unasked("a message that a server refuses for its descriptors");
+fuzz::Goal answered("a hello that the primary answers");
+fuzz::Goal other_layout("a hello of another layout");
+fuzz::Goal hung_up("a packet of another size, at which the listener hangs up");
+
 /// One set whose primary listens, for the whole run.
 struct Listener {
   fuzz::Place place;
@@ -79,6 +86,9 @@ void judge_reader(std::uint8_t* bytes, std::size_t size, std::size_t descriptors
     VDSET_HOLDS((error == 0) ==
                 (is_allowed(bytes, size, descriptors) && (takes || descriptors == 0)));
     VDSET_HOLDS(received.count == (error == 0 ? descriptors : 0));
+    if (error == 0 && takes && descriptors > 0) carried.reach();
+    if (error == 0 && !takes && message.kind != MessageKind::hello) plain.reach();
+    if (!takes && descriptors > 0 && is_allowed(bytes, size, descriptors)) unasked.reach();
     if (error == 0) VDSET_HOLDS(std::memcmp(&message, bytes, size) == 0);
   }
   close(pair[0]);
@@ -97,6 +107,8 @@ void judge_listener(const Listener& listener, std::uint8_t* bytes, std::size_t s
     VDSET_HOLDS(error == -EPIPE || (error == 0 && answer.kind == MessageKind::refused));
     const bool is_hello = is_allowed(bytes, size, 0) && bytes[4] == 1;
     if (error == 0) VDSET_HOLDS(is_hello && answer.result < 0);
+    if (error != 0 && size != sizeof(Message)) hung_up.reach();
+    if (error == 0) (answer.result == VDSET_E_NOTSUPPORTED ? other_layout : answered).reach();
   }
   port::close_descriptor(socket);
 }

@@ -10,6 +10,14 @@ using vdset::fuzz::Input;
 
 namespace {
 
+fuzz::Goal made("a set that is made");
+fuzz::Goal longer("a struct longer than the known one that is accepted");
+fuzz::Goal tail_refused("a struct that is refused for what lies behind the known fields");
+fuzz::Goal out_of_range("a struct that is refused for its fields");
+fuzz::Goal joined("a server that joins");
+fuzz::Goal agreed_upon("a configuration that is agreed upon");
+fuzz::Goal base_refused("a configuration that is refused");
+
 fuzz::Place place;
 const std::uint32_t uids[16] = {};
 
@@ -78,6 +86,7 @@ void judge_base(vdset_server* server, const vdset_config& wish, bool read_only, 
   const std::int32_t result = vdset_server_begin_configuration(server, base.get());
   VDSET_HOLDS(is_code(result));
   if (!base.is_sized() || base.has_tail()) VDSET_HOLDS(result == VDSET_E_INVALID);
+  (result == VDSET_OK ? agreed_upon : base_refused).reach();
   if (result != VDSET_OK) return;
   const vdset_base_configuration b = base.fields();
   vdset_config agreed{};
@@ -103,6 +112,7 @@ void judge_server(const vdset_config& wish, bool read_only, Input& in) {
   VDSET_HOLDS(is_code(result) && (result == VDSET_OK) == (server != nullptr));
   if (!join.is_sized() || join.has_tail()) VDSET_HOLDS(result == VDSET_E_INVALID);
   if (result != VDSET_OK) return;
+  joined.reach();
   VDSET_HOLDS(join.fields().buffers_max <= VDSET_BUFFERS_MAX);
   judge_base(server, wish, read_only, in);
   vdset_server_close(server);
@@ -124,7 +134,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool bad =
       !config.is_sized() || config.has_tail() || !options.is_sized() || options.has_tail();
   if (bad) VDSET_HOLDS(result == VDSET_E_INVALID || result == VDSET_E_NOTSUPPORTED);
+  if (config.has_tail() && result == VDSET_E_INVALID) tail_refused.reach();
+  if (!bad && result != VDSET_OK) out_of_range.reach();
   if (result != VDSET_OK) return 0;
+  made.reach();
+  if (config.bytes > sizeof(vdset_config)) longer.reach();
   const vdset_config wish = config.fields();
   VDSET_HOLDS(wish.device_count >= 1 && wish.device_count <= VDSET_DEVICES_MAX);
   VDSET_HOLDS(wish.prefix_zone_bytes <= VDSET_PREFIX_BYTES_MAX);

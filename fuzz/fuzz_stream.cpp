@@ -11,6 +11,11 @@ using vdset::fuzz::Input;
 
 namespace {
 
+vdset::fuzz::Goal whole_stream("a stream with payload that is accepted to its end");
+vdset::fuzz::Goal cut_stream("a stream without a trailer");
+vdset::fuzz::Goal late_damage("damage behind a block that is accepted");
+vdset::fuzz::Goal raw_block("raw bytes with a block that is accepted");
+
 struct Outcome {
   bool damaged = false;
   bool finished = false;
@@ -53,7 +58,7 @@ std::vector<std::uint8_t> build(Input& in) {
   h.block_bytes = 512;
   h.page_bytes = 512;
   h.database_bytes = 512ull * in.byte();
-  std::uint64_t payload = 0;
+  std::uint64_t payload = 0, offset = 0;
   while (in.left() > 0 && out.size() < 65536) {
     const bool last = in.below(8) == 0;
     h.kind = last ? BlockKind::trailer : BlockKind::data;
@@ -62,6 +67,7 @@ std::vector<std::uint8_t> build(Input& in) {
     h.stored_bytes = (needed + 511) / 512 * 512;
     payload += h.payload_bytes;
     h.set_payload_bytes = last ? payload : 0;
+    h.database_offset = last ? 0 : offset;
     switch (in.below(16)) {  // One lie.
       case 0: h.sequence = in.word(); break;
       case 1: h.database_offset = in.word(); break;
@@ -84,7 +90,7 @@ std::vector<std::uint8_t> build(Input& in) {
     out.insert(out.end(), body.begin(), body.end());
     ++h.sequence;
     ++h.device_blocks;
-    h.database_offset += h.payload_bytes;
+    if (!last) offset = h.database_offset + h.payload_bytes;
   }
   return out;
 }
@@ -95,7 +101,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Input in(data, size);
   const std::size_t piece = 1 + in.byte();
   std::vector<std::uint8_t> bytes;
-  if (in.flip())
+  const bool built = in.flip();
+  if (built)
     bytes = build(in);
   else
     bytes.assign(in.rest(), in.rest() + in.left());
@@ -105,5 +112,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   VDSET_HOLDS(whole.payload_bytes == cut.payload_bytes && whole.blocks == cut.blocks);
   VDSET_HOLDS(whole.ends == cut.ends);
   if (whole.ends && !whole.damaged) VDSET_HOLDS(whole.finished);
+  if (whole.ends && !whole.damaged && whole.payload_bytes > 0) whole_stream.reach();
+  if (!whole.ends && !whole.damaged && whole.blocks > 0) cut_stream.reach();
+  if (whole.damaged && whole.blocks > 0) late_damage.reach();
+  if (!built && whole.blocks > 0) raw_block.reach();
   return 0;
 }

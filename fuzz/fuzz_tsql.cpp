@@ -17,6 +17,14 @@ namespace reference = vdset::fuzz::tsql;
 
 namespace {
 
+vdset::fuzz::Goal parsed_batch("a batch with statements");
+vdset::fuzz::Goal backup_request("a BACKUP that may be performed");
+vdset::fuzz::Goal restore_request("a RESTORE that may be performed");
+vdset::fuzz::Goal refused_request("a statement that is read and may not be performed");
+vdset::fuzz::Goal named_error("an error that names its token");
+vdset::fuzz::Goal several_batches("a script of several batches");
+vdset::fuzz::Goal read_description("a description that is read");
+
 // ---- Tokens
 
 using Places = std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t>;
@@ -97,8 +105,11 @@ void judge_request(const Statement& statement, const Variables& variables) {
   Request request;
   if (const std::optional<Message> wrong = resolve(statement, variables, request)) {
     VDSET_HOLDS(wrong->is_error() && !wrong->text.empty());
+    refused_request.reach();
     return;
   }
+  if (request.is_backup()) backup_request.reach();
+  if (request.is_restore()) restore_request.reach();
   const auto devices = request.devices.size();
   VDSET_HOLDS(reference::is_power_of_two(request.block_bytes));
   VDSET_HOLDS(request.block_bytes >= 512 && request.block_bytes <= 65536);
@@ -140,8 +151,10 @@ void judge_batch(std::string_view batch, bool quoted) {
   if (parsed.error) {
     VDSET_HOLDS(parsed.statements.empty());
     judge_error(*parsed.error, origin);
+    named_error.reach();
     return;
   }
+  if (!parsed.statements.empty()) parsed_batch.reach();
   for (const Statement& statement : parsed.statements)
     origin.judge(statement);
   const std::string printed = reference::print(parsed.statements);
@@ -169,6 +182,7 @@ void judge_script(std::string text, bool quoted) {
   const auto complain = [](const std::string& words) { VDSET_HOLDS(!words.empty()); };
   ScriptRunner(options, run, complain).run_text(text);
   VDSET_HOLDS(batches == reference::split(text, runs_max));
+  if (batches.size() > 1) several_batches.reach();
   for (const std::string& batch : batches)
     judge_batch(batch, quoted);
   // With variables, one of which names itself: it ends.
@@ -181,6 +195,7 @@ void judge_script(std::string text, bool quoted) {
 void judge_description(std::span<const std::uint8_t> bytes) {
   Description read, again;
   if (!decode_description(bytes, read)) return;
+  read_description.reach();
   const std::vector<std::uint8_t> written = encode_description(read);
   VDSET_HOLDS(decode_description(written, again));
   VDSET_HOLDS(encode_description(again) == written);
