@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # record.sh [NAME...]: makes the logs of this directory anew, all or those named: crash-sweep, soak,
 # latency, recall, parked, model, promela. An hour on two quiet processors. Only when named:
-# bindings; scribble; loops [SECONDS]: a million commands through each event loop, then a soak, of
-# an hour if nothing else is said.
+# bindings; scribble; forged-handles; sanitized; loops [SECONDS]: a million commands through each
+# event loop, then a soak, of an hour if nothing else is said.
 # The first line of each says of which commit and by which command, the second how busy the machine
 # was.
 set -eu
@@ -53,6 +53,9 @@ while [ $# -gt 0 ]; do
       case ${1-} in [0-9]*) seconds=$1; shift ;; esac
       record "$name" event_loops "$seconds"
       ;;
+    forged-handles) record "$name" build/tests/hostile/forged ;;
+    sanitized)
+      record "$name" tests/hostile/test_sanitized.sh build/tests/hostile/sanitized build ;;
     promela) record "$name" tests/model/test_promela.sh tests/model/slot.pml deep ;;
     *) echo "record.sh: no log '$name'" >&2; exit 2 ;;
   esac
