@@ -15,6 +15,7 @@ namespace {
 Goal called_back("a command of the server's that is called back");
 Goal fetched("a command that a client fetches");
 Goal completed("a command that a client completes");
+Goal evicted("a command that is taken away from the client that has just fetched it");
 
 void run_server(Input& in) {
   DeviceRig rig;
@@ -69,6 +70,7 @@ void run_client(Input& in) {
       const core::Take got = rig.ring.take(rig.a, taken);
       VDSET_HOLDS(rig.a.accesses - before <= 2 * depth * 8 + 16);
       if (got == core::Take::need_pool) rig.ring.know_pools(rig.pool_count[0].value);
+      if (got == core::Take::evicted) evicted.reach();
       if (got != core::Take::got) continue;
       fetched.reach();
       VDSET_HOLDS(taken.line < depth && taken.lap <= core::generation_mask);
