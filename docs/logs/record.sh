@@ -55,7 +55,7 @@ while [ $# -gt 0 ]; do
       ;;
     forged-handles) record "$name" build/tests/hostile/forged ;;
     sanitized)
-      record "$name" tests/hostile/test_sanitized.sh build/tests/hostile/sanitized build ;;
+      record "$name" tests/hostile/test_sanitized.py build/tests/hostile/sanitized build ;;
     promela) record "$name" tests/model/test_promela.sh tests/model/slot.pml deep ;;
     *) echo "record.sh: no log '$name'" >&2; exit 2 ;;
   esac
