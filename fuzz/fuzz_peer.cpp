@@ -70,7 +70,7 @@ void run_client(Input& in) {
       const core::Take got = rig.ring.take(rig.a, taken);
       VDSET_HOLDS(rig.a.accesses - before <= 2 * depth * 8 + 16);
       if (got == core::Take::need_pool) rig.ring.know_pools(rig.pool_count[0].value);
-      if (got == core::Take::evicted) evicted.reach();
+      if (got == core::Take::evicted && rig.c.header.evicted.value == 0) evicted.reach();
       if (got != core::Take::got) continue;
       fetched.reach();
       VDSET_HOLDS(taken.line < depth && taken.lap <= core::generation_mask);
