@@ -73,7 +73,7 @@ bool serve_device(vdset_server& server, vdset_server_device& device, bool abando
         device.device.abandon(list);
       else
         device.device.poll(atomics, list);
-      settle(server, device, list, batch);
+      if (list.count > 0) settle(server, device, list, batch);
     }
   }
   if (list.ring_device) ring_device_bell(server, device.index);

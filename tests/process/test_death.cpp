@@ -474,7 +474,7 @@ TEST_CASE("who has closed its own descriptors, and asleep asks nothing, harms no
     Role& secondary = held.join("secondary");
     held.server.stop();  // Or else it would take it for gone before the first slice ends.
     secondary.ok("close-descriptors " + others);
-    secondary.refuse("get 2500000000", "VDSET_E_TIMEOUT");
+    secondary.refuse("get 4500000000", "VDSET_E_TIMEOUT");
     held.server.proceed();
     held.expect_others_work();
     held.end();

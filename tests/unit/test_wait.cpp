@@ -205,7 +205,7 @@ TEST_CASE("a bell's waiter sleeps through signals until it is rung") {
 }
 
 TEST_CASE("two threads ring each other a thousand times, and each waits asleep for the other") {
-  Deadline guard(60);  // A ring that is lost costs a slice of a second: a thousand do not fit.
+  Deadline guard(60);  // A ring that is lost costs a slice: a thousand do not fit.
   constexpr std::uint32_t rounds = 1000;
   core::Word bells[2] = {};
   std::atomic<std::uint32_t> rung[2] = {0, 0};
