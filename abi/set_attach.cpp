@@ -148,7 +148,7 @@ std::int32_t poison(vdset_set& set, const char* what) {
 }
 
 bool is_deserted(const vdset_set& set) {
-  return is_dead(set.alive) || (has_request_socket(set) && port::is_hung_up(set.request_socket));
+  return is_dead(set.alive) || (port::is_hung_up(set.request_socket) && has_request_socket(set));
 }
 
 void keep_request_socket(vdset_set& set, int socket) {

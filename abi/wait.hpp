@@ -36,6 +36,10 @@ inline constexpr unsigned probe_last = 4096;
 class SpinBudget {
  public:
   std::int64_t next_ns() {
+    if (slept_out_) {
+      slept_out_ = false;
+      return 0;
+    }
     if (misses_ < misses_max) return spin_ns;
     if (++quiet_ < probe_after_) return 0;
     quiet_ = 0;
@@ -49,8 +53,11 @@ class SpinBudget {
   void miss() {
     if (misses_ < misses_max) ++misses_;
   }
+  /// A wait ended with its time: the next one is likely to go on with it, asleep.
+  void slept_out() { slept_out_ = true; }
 
  private:
+  bool slept_out_ = false;
   unsigned misses_ = port::processor_count() > 1 ? 0 : misses_max;
   unsigned quiet_ = 0;
   unsigned probe_after_ = probe_first;
@@ -155,7 +162,10 @@ bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadli
     if (!now) woken = sleep_slice(bell, value, alive, deadline_ns);
     core::disarm_bell(atomics, bell);
     if (now || ready()) return true;
-    if (port::now_ns() >= deadline_ns) return false;
+    if (port::now_ns() >= deadline_ns) {
+      spin.slept_out();
+      return false;
+    }
     guard.note(woken, deadline_ns);
   }
 }

@@ -264,6 +264,9 @@ TEST_CASE("a waiter spins until twice in vain, then tries again rarer and rarer"
     CHECK(spin.next_ns() == spin_ns);
     spin.hit();
   }
+  spin.slept_out();
+  CHECK(spin.next_ns() == 0);
+  CHECK(spin.next_ns() == spin_ns);
   spin.miss();
   spin.miss();
   // Between two probes twice as many waits as before, up to the last interval.
