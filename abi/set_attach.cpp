@@ -320,6 +320,7 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
     return fail(VDSET_E_UNEXPECTED, "set %s: no way to ask the server", set.name.text);
   if (!has_request_socket(set)) return fail_without_socket(set);
   int error = send_question(set, question);
+  const bool sent = error == 0;
   while (error == 0) {
     // In slices, so that an abort or a death ends it even when the server is stopped.
     const std::int64_t slice = port::deadline_after(asking_slice_ns);
@@ -345,7 +346,7 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
   if (!has_request_socket(set)) return fail_without_socket(set);
   if (core::read_state(atomics, *set.view.header) == core::SetState::terminated)
     return fail(VDSET_E_PROTOCOL, "set %s: its server has closed it", set.name.text);
-  if (error != -EPIPE) return fail_system(error, "cannot ask the server");
+  if (!sent && error != -EPIPE) return fail_system(error, "cannot ask the server");
   abort_set(set, VDSET_CALL_LEFT, core::server_index, "the server let go of its socket", 0);
   return fail_aborted(set);
 }
