@@ -98,11 +98,13 @@ void judge_reader(std::uint8_t* bytes, std::size_t size, std::size_t descriptors
 
 /// A refusal, a welcome or a hang-up within the time, never silence.
 void judge_listener(const Listener& listener, std::uint8_t* bytes, std::size_t size) {
+  constexpr std::int64_t patience_ns = 10'000'000'000;
+  const std::size_t before = open_count();
   int socket = listener.connect();
   Message answer;
   Descriptors none;
   if (send_raw(socket, bytes, size, 0) == 0) {
-    VDSET_HOLDS(port::wait_readable(socket, port::deadline_after(10'000'000'000)) == 1);
+    VDSET_HOLDS(port::wait_readable(socket, port::deadline_after(patience_ns)) == 1);
     const int error = receive_message(socket, answer, none);
     VDSET_HOLDS(error == -EPIPE || (error == 0 && answer.kind == MessageKind::refused));
     const bool is_hello = is_allowed(bytes, size, 0) && bytes[4] == 1;
@@ -111,6 +113,9 @@ void judge_listener(const Listener& listener, std::uint8_t* bytes, std::size_t s
     if (error == 0) (answer.result == VDSET_E_NOTSUPPORTED ? other_layout : answered).reach();
   }
   port::close_descriptor(socket);
+  // The library's thread closes its end in its own time.
+  for (const std::int64_t end = port::deadline_after(patience_ns); open_count() != before;)
+    VDSET_HOLDS(port::now_ns() < end);
 }
 
 }  // namespace
