@@ -37,9 +37,6 @@ class Pools {
     port::close_descriptor(descriptors_[last]);
   }
 
-  /// On large pages where the kernel can; for every process.
-  void enlarge_last() const { port::memory_enlarge(mappings_[map().count() - 1]); }
-
   int descriptor(std::uint32_t pool) const { return descriptors_[pool]; }
 
   void close() {

@@ -300,7 +300,6 @@ int add_pool(vdset_server& server, const vdset_server::Request& request) {
     return error;
   }
   server.clients_cannot_write = read_only && port::memory_is_read_only(descriptor);
-  server.pools.enlarge_last();
   server.buffers.add_pool(atomics, plan, seed);
   return 0;
 }

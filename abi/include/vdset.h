@@ -480,8 +480,7 @@ VDSET_API int32_t vdset_server_request_buffers(vdset_server *server, uint32_t si
  * PROTOCOL begin_configuration first, or the set has ended; ABORT; INVALID the size or the alignment. Any thread. Does not block. */
 VDSET_API int32_t vdset_server_query_available_buffers(vdset_server *server, uint32_t size_bytes, uint32_t alignment_bytes, uint32_t *out);
 
-/* VDI EndConfiguration. Makes the buffers, all pages present (on large pages where the kernel can: that may take a tenth of a second for
- * each size asked for), and lets the clients go on. MEMORY: nothing was made, the requests are forgotten, the
+/* VDI EndConfiguration. Makes the buffers, all pages present, and lets the clients go on. MEMORY: nothing was made, the requests are forgotten, the
  * set stays configurable: ask
  * for less and call again, or abort. PROTOCOL; ABORT. */
 VDSET_API int32_t vdset_server_end_configuration(vdset_server *server);

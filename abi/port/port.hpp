@@ -57,17 +57,13 @@ bool memory_is_read_only(int descriptor);
 /// Size of a memory file that can never have another, or -errno.
 std::int64_t memory_size(int descriptor);
 
-/// A mapping between guard pages, its base at a multiple of 64 KiB, of 2 MiB when it is as large.
-/// Not inherited by fork.
+/// A mapping between guard pages, its base at a multiple of 64 KiB. Not inherited by fork.
 struct Mapping {
   std::byte* base = nullptr;
   std::size_t bytes = 0;
   gsl::span<std::byte> span() const { return {base, bytes}; }
 };
 int memory_map(int descriptor, std::uint64_t bytes, bool writable, Mapping& out);
-/// Puts whole pieces of 2 MiB on large pages, for everybody who maps the file, where the kernel
-/// can: as many as it manages in a tenth of a second.
-void memory_enlarge(const Mapping& mapping);
 void memory_unmap(Mapping& mapping);
 /// Replaces the pages of [offset, offset+bytes) by new ones (zero): a kernel that still writes into
 /// the old ones writes into nothing. -EBUSY: they are cleared, but not all are new, for somebody

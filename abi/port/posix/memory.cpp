@@ -25,8 +25,6 @@ namespace {
 
 // core::alignment_max: data starts are aligned in every process.
 constexpr std::size_t base_alignment = 65536;
-constexpr std::size_t large_page = std::size_t{2} << 20;
-constexpr std::int64_t enlarge_ns = 100'000'000;
 constexpr int size_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 int create_file() {
@@ -141,15 +139,14 @@ int memory_map(int descriptor, std::uint64_t bytes, bool writable, Mapping& out)
   const std::size_t guard = page_bytes();
   if (bytes == 0 || bytes > SIZE_MAX / 2) return -ENOMEM;
   const auto size = static_cast<std::size_t>(bytes);
-  // As in the file, or the processor could not use the large pages that lie there.
-  const std::size_t alignment = size >= large_page ? large_page : base_alignment;
-  const std::size_t reserve = size + alignment + 2 * guard;
+  const std::size_t reserve = size + base_alignment + 2 * guard;
   void* const area = sys(Call::mmap, [&] {
     return mmap(nullptr, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   });
   if (area == MAP_FAILED) return -errno;
   const auto start = reinterpret_cast<std::uintptr_t>(area);
-  const std::uintptr_t base = (start + guard + alignment - 1) / alignment * alignment;
+  const std::uintptr_t base =
+      (start + guard + base_alignment - 1) / base_alignment * base_alignment;
   void* const at = sys(Call::mmap, [&] {
     return mmap(reinterpret_cast<void*>(base), size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
                 MAP_SHARED | MAP_FIXED, descriptor, 0);
@@ -167,15 +164,6 @@ int memory_map(int descriptor, std::uint64_t bytes, bool writable, Mapping& out)
   madvise(at, size, MADV_DONTFORK);
   out = {reinterpret_cast<std::byte*>(base), size};
   return 0;
-}
-
-void memory_enlarge(const Mapping& mapping) {
-  constexpr int collapse = 25;                          // MADV_COLLAPSE, from Linux 6.1 on.
-  constexpr std::size_t piece = std::size_t{32} << 20;  // Each call has a price of its own.
-  const std::size_t whole = mapping.bytes / large_page * large_page;
-  const std::int64_t end = now_ns() + enlarge_ns;
-  for (std::size_t at = 0; at < whole && now_ns() < end; at += piece)
-    madvise(mapping.base + at, whole - at < piece ? whole - at : piece, collapse);
 }
 
 void memory_unmap(Mapping& mapping) {
