@@ -293,10 +293,11 @@ void lose_socket(vdset_server& server, std::uint32_t i) {
 }
 
 /// Of the primary's two sockets the request socket hangs up first: before its goodbye, and, when it
-/// had no place for the parts, before its words on that. What the control socket says until then is
-/// its end; a primary that cannot ask any more has left.
+/// had no place for the parts, before its words on that. One that lives is given time to say them
+/// on its control socket; a primary that cannot ask any more has left.
 void lose_request_socket(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
+  if (port::life_of(peer.pidfd) != port::Life::alive) return lose_socket(server, i);
   close_request_socket(peer);
   peer.left_at_ns = port::now_ns() + library::parting_wait_ns;
   server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);
@@ -308,7 +309,10 @@ void lose_parted(vdset_server& server, std::int64_t now_ns) {
   server.role.parting_ns = port::never;
   for (std::uint32_t i = core::primary_index; i < core::participants_max; ++i) {
     const Peer& peer = server.peers[i];
-    if (peer.left_at_ns != 0 && peer.left_at_ns <= now_ns) lose_living(server, i);
+    if (peer.left_at_ns != 0 && peer.left_at_ns <= now_ns) {
+      hear_out(server, i);  // Its words may have come while this process stood still.
+      lose_living(server, i);
+    }
     if (peer.left_at_ns != 0)
       server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);
   }

@@ -85,6 +85,33 @@ TEST_CASE("a primary whose request socket hangs up is heard to its end, for a se
   }
 }
 
+TEST_CASE("what a primary said before its second was over counts, however late it is read") {
+  const Deadline deadline(30);
+  Pair pair;
+  REQUIRE(shutdown(pair.agent.set->request_socket, SHUT_RDWR) == 0);
+  const auto& primary = pair.engine.server->peers[vdset::core::primary_index];
+  for (bool closed = false; !closed; std::this_thread::yield()) {
+    const vdset::port::Locked guard(vdset::library::lock());
+    closed = primary.request_socket < 0;
+    if (!closed) continue;
+    // The library's thread stands still with another event in its hands, until it is too late.
+    vdset::library::nudge();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    vdset::Message words;
+    words.kind = vdset::MessageKind::abort;
+    words.set_text("its own words", 13);
+    REQUIRE(vdset::send_message(pair.agent.set->control_socket, words) == 0);
+    std::this_thread::sleep_for(std::chrono::nanoseconds(vdset::library::parting_wait_ns));
+  }
+  vdset_command* done = nullptr;
+  CHECK(vdset_server_next_completion(pair.engine.server, brief_ns, &done) == VDSET_E_ABORT);
+  vdset_abort_reason reason{};
+  reason.struct_bytes = sizeof reason;
+  REQUIRE(vdset_server_get_abort_reason(pair.engine.server, &reason) == VDSET_OK);
+  CHECK(reason.call == VDSET_CALL_SIGNAL_ABORT);
+  CHECK(std::string(reason.text) == "its own words");
+}
+
 TEST_CASE("the server's death makes every armed descriptor readable") {
   const Deadline deadline(30);
   Meeting meeting;
