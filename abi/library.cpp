@@ -92,7 +92,7 @@ void* run(void*) {
     std::uint64_t key = 0;
     const int got = port::poller_wait(state.poller, slice_end(deadline), key);
     // This process has closed what it does not know: no descriptor tells of anything any more.
-    if (got < 0) port::wait_word(state.ended, 0, nullptr, 0, slice_end(port::never));
+    if (got < 0) port::wait_word(state.ended, 0, nullptr, 0, slice_end(deadline));
     if (got <= 0) continue;
     const port::Locked guard(state.lock);
     if (!state.stopping) dispatch(key);

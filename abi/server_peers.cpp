@@ -292,12 +292,13 @@ void lose_socket(vdset_server& server, std::uint32_t i) {
   }
 }
 
-/// Of the primary's two sockets the request socket hangs up first: before its goodbye, and, when it
-/// had no place for the parts, before its words on that. One that lives is given time to say them
-/// on its control socket; a primary that cannot ask any more has left.
+/// When the primary has no place for the parts its request socket is gone before it can say so. If
+/// it may be alive it is given time to say it, on its control socket; a primary that cannot ask any
+/// more has left. That socket stays, for the abort's words.
 void lose_request_socket(vdset_server& server, std::uint32_t i) {
   Peer& peer = server.peers[i];
-  if (port::life_of(peer.pidfd) != port::Life::alive) return lose_socket(server, i);
+  const port::Life life = port::life_of(peer.pidfd);
+  if (life == port::Life::exiting || life == port::Life::ended) return lose_socket(server, i);
   close_request_socket(peer);
   peer.left_at_ns = port::now_ns() + library::parting_wait_ns;
   server.role.parting_ns = std::min(server.role.parting_ns, peer.left_at_ns);

@@ -10,8 +10,8 @@ namespace {
 using core::SlotState;
 
 /// New pages for a buffer that a dead process had: the kernel may still write into the old ones for
-/// it. Under pool_lock, while nobody else uses the buffer. False: they could not be had, and what
-/// it held is lost.
+/// it. Under pool_lock, while nobody else uses the buffer. `keep`: what it holds is there again
+/// afterwards, or the set is aborted. False: the pages could not be had.
 bool renew_pages(vdset_server& server, std::uint32_t slot, bool keep) {
   // Read-only for clients and sealed: nothing writes there for them.
   if (server.clients_cannot_write) return true;
@@ -22,11 +22,18 @@ bool renew_pages(vdset_server& server, std::uint32_t slot, bool keep) {
   void* const copy = keep ? allocate(plan.data_bytes) : nullptr;
   if (keep && copy == nullptr) return false;
   if (copy != nullptr) std::memcpy(copy, map.data(slot), plan.data_bytes);
-  const int error =
-      port::memory_renew(server.pools.descriptor(pool), (slot - plan.first_slot) * stride, stride);
-  if (error == 0 && copy != nullptr) std::memcpy(map.data(slot), copy, plan.data_bytes);
+  const int descriptor = server.pools.descriptor(pool);
+  const std::uint64_t at = (slot - plan.first_slot) * stride;
+  const bool renewed = port::memory_renew(descriptor, at, stride) == 0;
+  // Also after a failure: the pages may be cleared, and zeros must never pass for what was there.
+  const bool kept = copy == nullptr ||
+                    port::memory_write(descriptor, at + plan.data_offset,
+                                       {static_cast<std::byte*>(copy), plan.data_bytes}) == 0;
   release(copy);
-  return error == 0;
+  if (!kept)
+    abort_server(server, VDSET_CALL_NONE, core::server_index,
+                 "no memory to keep what a buffer of a process that ended holds", 0);
+  return renewed && kept;
 }
 
 }  // namespace

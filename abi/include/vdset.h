@@ -10,6 +10,8 @@
  *             vdset_last_error() says in words what, where and what to do, for the calling thread.
  *   NULL      A NULL that is not said to be allowed is VDSET_E_INVALID. A closed object is VDSET_E_NOTOPEN; so is every object of the parent in
  *             a forked child (close only frees memory there). Misuse never stops a process.
+ * Descriptors: all are close-on-exec. A process that closes those it does not know (closefrom) loses its sets: close them first. What it opens
+ *             then under their numbers may be taken for them; peers are not harmed.
  *   Time      int64_t timeout_ns, nanoseconds from now on the monotonic clock; 0 polls; negative (VDSET_INFINITE) waits until there is something to
  *             say: an answer, an abort, or the death of a peer. No signal ends a wait; no call installs a handler; no wait is a cancellation point.
  *   Threads   Calls on a set or a server may be made from any thread at once. Calls on one device: one thread in get_command at a time (a

@@ -66,9 +66,11 @@ struct Mapping {
 int memory_map(int descriptor, std::uint64_t bytes, bool writable, Mapping& out);
 void memory_unmap(Mapping& mapping);
 /// Replaces the pages of [offset, offset+bytes) by new ones (zero): a kernel that still writes into
-/// the old ones writes into nothing. -EBUSY: they are cleared, but not all are new, for somebody
-/// holds one that is part of a large page.
+/// the old ones writes into nothing. On failure they may be cleared all the same; -EBUSY: not all
+/// are new, for somebody holds one that is part of a large page. May take some 10 ms.
 int memory_renew(int descriptor, std::uint64_t offset, std::uint64_t bytes);
+/// What a store does, where pages may be missing: that there is no memory is an error. 0 or -errno.
+int memory_write(int descriptor, std::uint64_t offset, gsl::span<const std::byte> from);
 /// Bytes that could be allotted now without driving the system or the memory cgroup out of memory.
 std::uint64_t memory_available();
 

@@ -17,7 +17,7 @@ constexpr const char* names[] = {"memfd_create",  "ftruncate",   "fallocate",  "
                                  "recvmsg",       "peercred",    "peerpidfd",  "pidfd_open",
                                  "epoll_create",  "epoll_ctl",   "epoll_wait", "eventfd",
                                  "thread_create", "robust_list", "getrandom",  "future_write_seal",
-                                 "noexec_seal",   "proc"};
+                                 "noexec_seal",   "pwrite",      "proc"};
 static_assert(sizeof names / sizeof *names == call_count, "one name for each port::Call");
 
 struct Counters {

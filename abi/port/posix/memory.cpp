@@ -166,6 +166,20 @@ int memory_map(int descriptor, std::uint64_t bytes, bool writable, Mapping& out)
   return 0;
 }
 
+int memory_write(int descriptor, std::uint64_t offset, gsl::span<const std::byte> from) {
+  for (std::size_t done = 0; done < from.size();) {
+    const ssize_t got = sys(Call::pwrite, [&] {
+      return pwrite(descriptor, from.data() + done, from.size() - done,
+                    static_cast<off_t>(offset + done));
+    });
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return -errno;
+    if (got == 0) return -ENOSPC;
+    done += static_cast<std::size_t>(got);
+  }
+  return 0;
+}
+
 void memory_unmap(Mapping& mapping) {
   if (mapping.base == nullptr) return;
   const std::size_t guard = page_bytes();
@@ -174,9 +188,8 @@ void memory_unmap(Mapping& mapping) {
   mapping = {};
 }
 
-int memory_renew(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
-  const auto at = static_cast<off_t>(offset);
-  const auto size = static_cast<off_t>(bytes);
+/// Takes the pages away. 0 or -errno; -EBUSY: some are there.
+static int punch(int descriptor, off_t at, off_t size) {
   const int punched = sys(Call::fallocate, [&] {
     return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, size);
   });
@@ -184,8 +197,21 @@ int memory_renew(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
   // Part of a large page that somebody has pinned is only cleared: whoever has it pinned would see
   // what comes there next.
   const off_t data = lseek(descriptor, at, SEEK_DATA);
-  if (data < 0 && errno != ENXIO) return -errno;
-  if (data >= 0 && data < at + size) return -EBUSY;
+  if (data < 0) return errno == ENXIO ? 0 : -errno;
+  return data < at + size ? -EBUSY : 0;
+}
+
+int memory_renew(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
+  constexpr int tries = 3;
+  const auto at = static_cast<off_t>(offset);
+  const auto size = static_cast<off_t>(bytes);
+  int error = punch(descriptor, at, size);
+  // The kernel itself holds pages for a moment; and who looks there brings one back.
+  for (int i = 1; i < tries && error == -EBUSY; ++i) {
+    pause_briefly();
+    error = punch(descriptor, at, size);
+  }
+  if (error != 0) return error;
   return result_of(sys(Call::fallocate, [&] { return fallocate(descriptor, 0, at, size); }));
 }
 

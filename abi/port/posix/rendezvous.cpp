@@ -95,12 +95,6 @@ sockaddr_un address_of(const NodePath& path) {
   return address;
 }
 
-/// Sleeps a moment of a bounded retry; nobody can wake us for a lock or a full backlog of another
-/// process.
-void pause_briefly() {
-  poll(nullptr, 0, 5);
-}
-
 /// A small file of /proc, as text. False: it cannot be read.
 struct ProcText {
   char bytes[1024];
@@ -380,7 +374,7 @@ bool has_unread(int socket) {
 
 bool is_hung_up(int socket) {
   pollfd p{socket, POLLRDHUP, 0};
-  return poll(&p, 1, 0) > 0;
+  return poll(&p, 1, 0) > 0 && (p.revents & POLLNVAL) == 0;
 }
 
 std::uint64_t socket_identity(int socket) {
@@ -422,7 +416,9 @@ int packet_send(int socket, const Packet& packet) {
     sent =
         sys(Call::sendmsg, [&] { return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
   } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? -errno : 0;
+  // Once, of a peer that closed before it had read everything.
+  if (sent < 0) return errno == ECONNRESET ? -EPIPE : -errno;
+  return 0;
 }
 
 int packet_receive(int socket, Packet& packet) {

@@ -1,6 +1,7 @@
 // abi/port/posix/sys.hpp: the one door to system calls. In the fault-injecting twin (VDSET_FAULTS)
 // a test decides which call fails when.
 #pragma once
+#include <poll.h>
 #include <cerrno>
 #include <type_traits>
 
@@ -40,6 +41,7 @@ enum class Call : unsigned char {
   getrandom,
   future_write_seal,
   noexec_seal,
+  pwrite,
   proc,
   count
 };
@@ -69,6 +71,12 @@ auto sys(Call call, F f) -> decltype(f()) {
 template <class T>
 int result_of(T value) {
   return value < 0 ? -errno : static_cast<int>(value);
+}
+
+/// Sleeps a moment of a bounded retry, where nobody can wake us: for another process' lock or full
+/// backlog, for the kernel.
+inline void pause_briefly() {
+  poll(nullptr, 0, 5);
 }
 
 }  // namespace vdset::port
