@@ -10,8 +10,6 @@
  *             vdset_last_error() says in words what, where and what to do, for the calling thread.
  *   NULL      A NULL that is not said to be allowed is VDSET_E_INVALID. A closed object is VDSET_E_NOTOPEN; so is every object of the parent in
  *             a forked child (close only frees memory there). Misuse never stops a process.
- * Descriptors: all are close-on-exec. A process that closes those it does not know (closefrom) loses its sets: close them first. What it opens
- *             then under their numbers may be taken for them; peers are not harmed.
  *   Time      int64_t timeout_ns, nanoseconds from now on the monotonic clock; 0 polls; negative (VDSET_INFINITE) waits until there is something to
  *             say: an answer, an abort, or the death of a peer. No signal ends a wait; no call installs a handler; no wait is a cancellation point.
  *   Threads   Calls on a set or a server may be made from any thread at once. Calls on one device: one thread in get_command at a time (a
@@ -20,6 +18,8 @@
  *             or give a buffer handle must not overlap close, and a buffer's address ends with it.
  *   Loops     An object's descriptor, for epoll, poll, libuv, tokio, netpoll: "Pollable descriptors" below.
  *   Processes Objects belong to the process that made them. All roles may also live in one process.
+ *   Files     Every descriptor of the library is close-on-exec. A process that closes those it does not know (closefrom) loses its sets: close
+ *             the sets first. What it opens then under their numbers may be taken for them; its peers are not harmed.
  *   Options   A struct begins with struct_bytes = sizeof(the struct). A zeroed rest means defaults. Bytes beyond what this library knows must be 0.
  *   Text      Names are 1..255 bytes, any but NUL and backslash, compared bytewise, NUL-terminated here.
  *   Since     A call is since the version in its name's node (abi/vdset.map): 0.1, or 0.2 for the descriptors, the hooks, vdset_supports,
