@@ -2,6 +2,7 @@
 #include "abi/bridge.hpp"
 #include <cerrno>
 #include "abi/error.hpp"
+#include "abi/library.hpp"
 #include "abi/memory.hpp"
 #include "core/layout.hpp"
 
@@ -12,11 +13,91 @@ namespace {
 constexpr std::uint32_t pollables_max = core::devices_max + 1;
 static_assert(pollables_max + 2 <= port::wait_words_max);
 
+// In the poll set of a pollable; its wake ends are 0 and up.
+constexpr std::uint64_t signal_key = UINT64_MAX;
+constexpr std::uint64_t closed_key = UINT64_MAX - 1;
+// As in WakeGuard: more wakes than these, in one wait and for nothing, are of a hostile peer.
+constexpr unsigned futile_max = 64;
+
+bool has_poll_set(const Pollable& p) {
+  return p.descriptor != p.signal;
+}
+
+/// Makes the descriptor, with a poll set where one can be had. 0 or -errno.
+int make_descriptor(Pollable& p, const Source& source) {
+  p.descriptor = p.signal = port::signal_create();
+  if (p.signal < 0 || source.end_count == 0) return p.signal;
+  // Its signal goes with the object, a duplicate of the descriptor may stay.
+  const int for_ever = library::readable_for_ever();
+  int poller = for_ever < 0 ? -1 : port::poller_create();
+  if (poller < 0) return 0;
+  if (port::poller_add(poller, p.signal, signal_key, false) == 0 &&
+      port::poller_add(poller, for_ever, closed_key, true) == 0)
+    p.descriptor = poller;
+  else
+    port::close_descriptor(poller);
+  return 0;
+}
+
+void join_ends(Pollable& p) {
+  if (!has_poll_set(p)) return;
+  for (std::uint32_t i = 0; i < p.source.end_count; ++i)
+    p.source.end(p.source.object, i).join(p.descriptor, i);
+}
+
+/// `tell`: whoever polls it, or a duplicate, finds it readable from here on.
+void close_pollable(Pollable& p, bool tell) {
+  if (tell) {
+    port::signal_raise(p.signal);
+    if (has_poll_set(p)) {
+      for (std::uint32_t i = 0; i < p.source.end_count; ++i)
+        p.source.end(p.source.object, i).leave();
+      port::poller_expose(p.descriptor, library::readable_for_ever(), closed_key);
+    }
+  }
+  if (has_poll_set(p)) port::close_descriptor(p.descriptor);
+  port::close_descriptor(p.signal);
+}
+
+/// Takes what has made it readable. What peers have sent while it was armed, and no call had
+/// anything to say for it, was for nothing. Under the lock.
+void clear(Pollable& p) {
+  if (p.readable) port::signal_clear(p.signal);
+  p.readable = false;
+  if (!has_poll_set(p)) return;
+  if (!is_armed(p)) p.futile = 0;
+  bool found = false;
+  const auto clear_end = [&](std::uint64_t key) {
+    if (key >= p.source.end_count) return;
+    WakeEnd& end = p.source.end(p.source.object, static_cast<std::uint32_t>(key));
+    found |= end.clear();
+    if (p.futile > futile_max) end.close();
+  };
+  if (p.source.end_count == 1) {
+    clear_end(0);
+  } else {
+    std::uint64_t keys[core::devices_max];
+    const std::size_t count = port::poller_look(p.descriptor, keys);
+    for (std::size_t i = 0; i < count; ++i)
+      clear_end(keys[i]);
+  }
+  if (found && is_armed(p)) ++p.futile;
+}
+
+/// Bit 1 where a peer's look reaches the descriptor, or some peer's: who has no wake connection
+/// wakes the word for either bit.
+std::uint32_t bit_to_arm(Pollable& p) {
+  if (!has_poll_set(p)) return core::event_armed;
+  const bool one = p.source.end_count == 1;
+  return !one || p.source.end(p.source.object, 0).reaches_poller() ? core::event_descriptor
+                                                                  : core::event_armed;
+}
+
 /// Under the lock.
 void fire(Pollable& p) {
   p.armed.store(false, std::memory_order_relaxed);
   if (p.source.bell != nullptr) core::disarm_bell(atomics, *p.source.bell);
-  if (!p.readable) port::signal_raise(p.descriptor);
+  if (!p.readable) port::signal_raise(p.signal);
   p.readable = true;
 }
 
@@ -27,7 +108,9 @@ std::int64_t serve(Pollable& p, bool slept_out, std::atomic<std::uint32_t>& resc
   if (!is_armed(p)) return port::never;
   const bool ready = p.source.ready(p.source.object);
   if (!ready && port::now_ns() < p.deadline_ns) return p.deadline_ns;
-  if (ready && slept_out) rescues.fetch_add(1, std::memory_order_relaxed);
+  // A peer's look has told it, and the loop is late.
+  const auto is_told = [&] { return has_poll_set(p) && port::wait_readable(p.descriptor, 0) == 1; };
+  if (ready && slept_out && !is_told()) rescues.fetch_add(1, std::memory_order_relaxed);
   fire(p);
   return port::never;
 }
@@ -72,10 +155,8 @@ class Bridge {
   std::uint32_t rescues() const { return rescues_.load(std::memory_order_relaxed); }
 
   void close_descriptors(bool tell) {
-    for (std::uint32_t i = 0; i < count_.load(std::memory_order_acquire); ++i) {
-      if (tell) port::signal_raise(list_[i]->descriptor);
-      port::close_descriptor(list_[i]->descriptor);
-    }
+    for (std::uint32_t i = 0; i < count_.load(std::memory_order_acquire); ++i)
+      close_pollable(*list_[i], tell);
   }
 
  private:
@@ -162,13 +243,14 @@ std::int32_t open_pollable(BridgeHome& home, const BridgeOwner& owner, Pollable&
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
   const port::Locked guard(home.lock);
   if (pollable.bridge == nullptr) {
-    int error = pollable.descriptor = port::signal_create();
+    int error = make_descriptor(pollable, source);
     Bridge* const bridge = error < 0 ? nullptr : find_bridge(home, owner, error);
     if (bridge == nullptr) {
-      port::close_descriptor(pollable.descriptor);
+      close_pollable(pollable, false);
       return fail_system(error, "cannot make a pollable descriptor");
     }
     pollable.source = source;
+    join_ends(pollable);
     bridge->add(pollable);
     const port::Locked inner(pollable.lock);
     pollable.bridge = bridge;
@@ -182,14 +264,17 @@ std::int32_t arm_pollable(Pollable& pollable, const char* what, bool now, std::i
   const port::Locked guard(pollable.lock);
   if (pollable.bridge == nullptr)
     return fail(VDSET_E_PROTOCOL, "%s: it has no descriptor yet; get it before arming", what);
-  if (pollable.readable) port::signal_clear(pollable.descriptor);
-  pollable.readable = false;
+  clear(pollable);
   pollable.deadline_ns = deadline_ns;
   if (before != nullptr) before(pollable.source.object);
+  const std::uint32_t bit = bit_to_arm(pollable);
+  if (is_armed(pollable) && bit != pollable.armed_by && pollable.source.bell != nullptr)
+    core::disarm_bell(atomics, *pollable.source.bell);
+  pollable.armed_by = bit;
   pollable.armed.store(true, std::memory_order_relaxed);
   // Edge sleep, as in wait_on_bell: who publishes after this sees the bit, what was published
-  // before is seen by ready.
-  if (pollable.source.bell != nullptr) (void)core::arm_bell(atomics, *pollable.source.bell);
+  // before is seen by ready. Looks that came before this were taken above.
+  if (pollable.source.bell != nullptr) (void)core::arm_bell(atomics, *pollable.source.bell, bit);
   if (now || pollable.source.ready(pollable.source.object))
     fire(pollable);
   else if (deadline_ns != port::never)

@@ -1,11 +1,12 @@
 // abi/bridge.hpp: pollable descriptors. One thread of this process sleeps on the event words for
 // all who sleep in an event loop, and makes their descriptors readable
-// (docs/decisions/0050-a-bridge-thread-for-descriptors.md).
+// (docs/decisions/0050-a-bridge-thread-for-descriptors.md). A peer with a wake connection makes
+// them readable itself when there is a command or a completion
+// (docs/decisions/0082-wake-connections.md); for all else, and all others, there is the bridge.
 //
-// Peers see an armed bell and nothing else: they hold no descriptor of the waiter and make no
-// system call for it that they would not make for a thread asleep.
+// To a peer without one the waiter is an armed bell, one more thread asleep.
 #pragma once
-#include "abi/wait.hpp"
+#include "abi/wake_end.hpp"
 
 namespace vdset {
 
@@ -17,6 +18,9 @@ struct Source {
   core::Word* bell;  // The armed bell that `word` is; null for a word that is always bumped.
   /// By the bridge's thread, under the pollable's lock.
   bool (*ready)(void* object);
+  /// The connections by which peers may wake it, if there are any.
+  std::uint32_t end_count = 0;
+  WakeEnd& (*end)(void* object, std::uint32_t i) = nullptr;
 };
 
 class Bridge;
@@ -27,8 +31,11 @@ struct Pollable {
   port::Mutex lock;  // Guards the rest. Outermost: taken with no other lock held.
   Bridge* bridge = nullptr;
   Source source{};
-  int descriptor = -1;
-  bool readable = false;
+  int signal = -1;      // An eventfd of this process.
+  int descriptor = -1;  // The same, or a poll set of it and the wake ends.
+  bool readable = false;  // By the signal.
+  unsigned futile = 0;    // Arms in a row that found looks of peers, and nothing had come of them.
+  std::uint32_t armed_by = 0;
   std::int64_t deadline_ns = port::never;  // Readable then, whatever happens.
   std::atomic<bool> armed{false};          // Written under the lock.
 };

@@ -1,5 +1,6 @@
 // abi/descriptors.cpp: pollable descriptors of a client's sets and devices. The server's is in
 // server_agent.cpp, beside what it waits for.
+#include <cstring>
 #include "abi/error.hpp"
 #include "abi/set.hpp"
 
@@ -48,12 +49,37 @@ bool device_ready(void* of) {
          device.set->closing.load(std::memory_order_relaxed);
 }
 
+WakeEnd& device_end(void* of, std::uint32_t) {
+  return static_cast<vdset_device*>(of)->wake_end;
+}
+
 void copy_ring(void* of) {
   auto& device = *static_cast<vdset_device*>(of);
   device.armed_ring = device.ring;
 }
 
 }  // namespace
+
+void ask_for_wakes(vdset_device& device) {
+  const vdset_set& set = *device.set;
+  if (device.wake_end.is_open() || set.wake == nullptr) return;
+  const port::Directory& directory = set.primary ? set.held.directory : set.directory;
+  int socket = port::socket_connect(directory, stem_of(set.name).text, 0);
+  if (socket < 0) return;
+  port::refuse_descriptors(socket, true);
+  Message question;
+  question.kind = MessageKind::wake;
+  question.a = set.me;
+  question.b = core::layout_version;
+  question.c = device.index;
+  std::memcpy(question.uuid, set.geometry.uuid, sizeof question.uuid);
+  question.set_text(set.name.text, set.name.bytes);
+  if (send_message(socket, question) == 0)
+    device.wake_end.await(socket);
+  else
+    port::close_descriptor(socket);
+}
+
 }  // namespace vdset
 
 using namespace vdset;
@@ -80,9 +106,12 @@ int32_t vdset_device_get_descriptor(vdset_device* device, int* out) {
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   vdset_set& set = *device->set;
-  return open_pollable(set.bridges, owner_of(set), device->pollable,
-                       {device, device_word, &set.wake->devices[device->index].event, device_ready},
-                       out);
+  const Source source{device,       device_word, &set.wake->devices[device->index].event,
+                      device_ready, 1,           device_end};
+  const std::int32_t opened =
+      open_pollable(set.bridges, owner_of(set), device->pollable, source, out);
+  if (opened == VDSET_OK) ask_for_wakes(*device);
+  return opened;
 }
 
 int32_t vdset_device_arm(vdset_device* device) {

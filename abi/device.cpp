@@ -150,6 +150,11 @@ std::int32_t try_fetch(vdset_device& device, Timeout& timeout, const vdset_comma
   }
 }
 
+/// Its server waits in an event loop.
+[[gnu::noinline]] void take_wakes(vdset_device& device) {
+  if (device.wants_wake_end.exchange(false)) ask_for_wakes(device);
+}
+
 /// The whole of GetCommand, by the one thread that is in it.
 std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_command** out) {
   vdset_set& set = *device.set;
@@ -172,6 +177,7 @@ std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_co
              device.interrupted.load(std::memory_order_relaxed) ||
              set.closing.load(std::memory_order_relaxed);
     };
+    if (device.wants_wake_end.load(std::memory_order_relaxed)) take_wakes(device);
     const bool woken = wait_on_bell(set.wake->devices[device.index].event, set.alive,
                                     slice_end(timeout.at_ns()), device.spin, ready);
     // Once a slice, for a server that never enlisted the alive word, or ended without closing.
@@ -190,8 +196,18 @@ bool is_closed_by_server(const vdset_device& device) {
 
 void put_device(vdset_device& device) {
   device.kind.store(Kind::closed);
+  device.wake_end.close();
   port::memory_unmap(device.c);
   devices.put(&device);
+}
+
+[[gnu::noinline]] static void wake_agent(vdset_device& device, core::Word& bell,
+                                         std::uint32_t armed) {
+  // Once: the next wait of this device asks for a connection.
+  if (armed == core::event_descriptor && !device.knows_wakes.load(std::memory_order_relaxed) &&
+      !device.knows_wakes.exchange(true))
+    device.wants_wake_end.store(true);
+  wake_waiter(bell, armed, device.wake_end);
 }
 
 /// Handles need the configuration; PROTOCOL before it.
@@ -320,7 +336,8 @@ int32_t vdset_device_complete_command(vdset_device* device, const vdset_command*
     case core::Completed::done: break;
   }
   core::Word& bell = set.wake->agent.event;
-  if (core::ring_bell(atomics, bell)) port::wake_word(bell);
+  const std::uint32_t armed = core::ring_bell(atomics, bell);
+  if (armed != 0) wake_agent(*device, bell, armed);
   return VDSET_OK;
 }
 

@@ -33,6 +33,7 @@ struct State {
   int start_error = 0;
   int poller = -1;
   int signal = -1;
+  int always_readable = -1;
   Watch* watches = nullptr;
   std::uint32_t watch_capacity = 0;
 
@@ -246,6 +247,15 @@ void nudge() {
 
 std::uint32_t thread_id() {
   return state.thread_id.load(std::memory_order_acquire);
+}
+
+int readable_for_ever() {
+  const port::Locked start(state.start_lock);
+  if (state.always_readable >= 0) return state.always_readable;
+  const int signal = port::signal_create();
+  if (signal < 0) return signal;
+  port::signal_raise(signal);
+  return state.always_readable = signal;
 }
 
 }  // namespace vdset::library

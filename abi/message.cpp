@@ -60,7 +60,7 @@ int receive(int socket, Message& out, Descriptors& descriptors, bool takes_descr
   for (std::size_t i = 0; i < packet.descriptor_count; ++i)
     descriptors.at[i] = packet.descriptors[i];
   const Allowance allowed = allowance(out.kind, out.result);
-  const bool known = out.kind >= MessageKind::hello && out.kind <= MessageKind::loss;
+  const bool known = out.kind >= MessageKind::hello && out.kind <= MessageKind::wake;
   const bool sound = known && out.mark == message_mark &&
                      out.text_bytes <= message_text_bytes_max &&
                      descriptors.count >= allowed.least && descriptors.count <= allowed.most &&

@@ -20,7 +20,8 @@ enum class MessageKind : std::uint32_t {
   pool = 9,
   abort = 10,
   leave = 11,
-  loss = 12
+  loss = 12,
+  wake = 13
 };
 
 inline constexpr std::uint32_t message_mark = 0x76647301u;

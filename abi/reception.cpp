@@ -26,6 +26,10 @@ void answer_refusal(int socket, std::uint32_t request, std::int32_t result, cons
 void refuse(const Visitor& visitor, std::int32_t result, const char* why) {
   answer_refusal(visitor.socket, visitor.hello.request, result, why);
   say(VDSET_LOG_WARNING, "process %u is refused: %s", visitor.who.pid, why);
+  let_go(visitor);
+}
+
+void let_go(const Visitor& visitor) {
   int socket = visitor.socket;
   int watch = visitor.watch;
   port::close_descriptor(socket);
@@ -109,9 +113,10 @@ void Reception::read_hello(std::uint32_t i) {
   const int error = receive_message(waiting_[i].socket, hello);
   if (error == -EAGAIN) return;
   const auto role = static_cast<core::Role>(hello.a);
-  const bool sound = error == 0 && hello.kind == MessageKind::hello &&
-                     (role == core::Role::server || role == core::Role::secondary);
-  if (!sound) return forget(i, false);
+  const bool is_hello = hello.kind == MessageKind::hello &&
+                        (role == core::Role::server || role == core::Role::secondary);
+  const bool is_wake = hello.kind == MessageKind::wake;
+  if (error != 0 || (!is_hello && !is_wake)) return forget(i, false);
   int socket = waiting_[i].socket;
   forget(i, true);
   Visitor visitor{socket, -1, {}, role, hello};
@@ -120,6 +125,7 @@ void Reception::read_hello(std::uint32_t i) {
   if (hello.b >> 16 != core::layout_version >> 16)
     return refuse(visitor, VDSET_E_NOTSUPPORTED,
                   "another version of the region layout; use the same release");
+  if (is_wake) return admit_(*role_, visitor);
   visitor.watch = port::peer_watch(socket, visitor.who);
   if (visitor.watch < 0)
     return refuse(visitor, VDSET_E_SECURITY,

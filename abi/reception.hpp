@@ -11,9 +11,9 @@ namespace vdset {
 /// descriptors.
 struct Visitor {
   int socket;
-  int watch;  // pidfd.
+  int watch;  // pidfd; -1 with a WAKE, whose sender is a participant already.
   port::Credentials who;
-  core::Role role;
+  core::Role role;  // Of a HELLO.
   const Message& hello;
 };
 
@@ -61,5 +61,7 @@ class Reception {
 
 /// Answers REFUSED and closes both descriptors.
 void refuse(const Visitor& visitor, std::int32_t result, const char* why);
+/// Closes both without a word.
+void let_go(const Visitor& visitor);
 
 }  // namespace vdset

@@ -62,6 +62,7 @@ void dispose(vdset_server& server) {
     device->kind.store(Kind::closed);
     port::memory_unmap(device->c);
     port::close_descriptor(device->c_descriptor);
+    device->wake_end.close();
     server_devices.put(device);
   }
   server.pools.close();

@@ -27,6 +27,7 @@ struct vdset_server_device {
   vdset::port::Mapping c;
   int c_descriptor;
   vdset::core::FinishedList swept;  // Final through a sweep: the agent calls back.
+  vdset::WakeEnd wake_end;          // Of its consumer.
 
   struct Pending {  // The cookie of a command under way.
     vdset_command* command;

@@ -247,6 +247,10 @@ int32_t vdset_server_get_descriptor(vdset_server* server, int* out) {
                       [](void* of) {
                         auto& at = *static_cast<vdset_server*>(of);
                         return has_work(at) || has_ended(at);
+                      },
+                      server->geometry.device_count,
+                      [](void* of, std::uint32_t i) -> WakeEnd& {
+                        return static_cast<vdset_server*>(of)->devices[i]->wake_end;
                       }};
   return open_pollable(server->bridges, owner, server->pollable, source, out);
 }

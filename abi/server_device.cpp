@@ -176,7 +176,8 @@ int32_t vdset_server_device_send_command(vdset_server_device* device, vdset_comm
     case core::Sent::queued: break;
   }
   core::Word& bell = server.wake->devices[device->index].event;
-  if (core::ring_bell(atomics, bell)) port::wake_word(bell);
+  const std::uint32_t armed = core::ring_bell(atomics, bell);
+  if (armed != 0) wake_waiter(bell, armed, device->wake_end);
   return VDSET_OK;
 }
 

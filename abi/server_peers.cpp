@@ -125,6 +125,7 @@ void tell_losses(vdset_server& server) {
 /// again, on a fresh part C. True: it lives and had fetched commands.
 bool lose_consumer(vdset_server& server, vdset_server_device& device, bool dead, vdset_loss& loss) {
   const port::Locked guard(device.lock);
+  device.wake_end.close();
   if (server.aborted.load()) return true;  // The agent ends all with 995; nothing is reused.
   port::Mapping fresh;
   int descriptor = -1;
@@ -498,8 +499,33 @@ void admit_secondary(vdset_server& server, const Visitor& visitor) {
   say(VDSET_LOG_INFO, "set %s: process %u joins as participant %u", server.name.text, peer.pid, i);
 }
 
+/// A client's loop, and the server's, from here on wake each other by this socket where a command
+/// of the device is what they wait for.
+void take_wake(vdset_server& server, const Visitor& visitor) {
+  const Message& hello = visitor.hello;
+  const bool sound = server.wake != nullptr && hello.a < core::participants_max &&
+                     hello.c < server.geometry.device_count &&
+                     std::memcmp(hello.uuid, server.geometry.uuid, sizeof hello.uuid) == 0;
+  if (!sound) return let_go(visitor);
+  const Peer& peer = server.peers[hello.a];
+  // Only a process that the kernel names, and of which this server holds a connection.
+  if (peer.state != ParticipantState::active || peer.socket < 0 || visitor.who.pid == 0 ||
+      visitor.who.pid != peer.pid)
+    return let_go(visitor);
+  vdset_server_device& device = *server.devices[hello.c];
+  {
+    const port::Locked guard(device.lock);
+    if (device.consumer != hello.a) return let_go(visitor);
+    device.wake_end.take(visitor.socket);
+  }
+  // A look that came by one before, and was not seen, is not to be missed.
+  core::force_bell(atomics, server.wake->agent.event);
+  port::wake_word(server.wake->agent.event);
+}
+
 void admit_to_server(Role& role, const Visitor& visitor) {
   vdset_server& server = server_of(role);
+  if (visitor.hello.kind == MessageKind::wake) return take_wake(server, visitor);
   Name asked;
   if (!read_name(visitor.hello.text, visitor.hello.text_bytes, asked) || !(asked == server.name))
     return refuse(visitor, VDSET_E_INVALID, "another set listens here");
@@ -613,6 +639,7 @@ void server_forked(Role& role) {
     if (device == nullptr) continue;
     device->kind.store(Kind::closed);
     port::close_descriptor(device->c_descriptor);
+    device->wake_end.drop();
   }
   server.pools.drop();
   drop_bridges(server.bridges);

@@ -163,6 +163,7 @@ void read_news(vdset_set& set) {
 
 static void admit_to_primary(Role& role, const Visitor& visitor) {
   vdset_set& set = of(role);
+  if (visitor.hello.kind == MessageKind::wake) return let_go(visitor);  // Its server is gone.
   if (set.aborted.load() != 0) return refuse(visitor, VDSET_E_ABORT, "the set was aborted");
   Name asked;
   if (!read_name(visitor.hello.text, visitor.hello.text_bytes, asked) || !(asked == set.name))
@@ -229,10 +230,13 @@ void role_forked(Role& role) {
   port::close_descriptor(set.control_socket);
   port::close_descriptor(set.server_pidfd);
   drop_request_socket(set);
+  port::close_descriptor(set.directory.descriptor);
   set.pools.drop();
   drop_bridges(set.bridges);
-  for (std::uint32_t i = 0; i < set.device_count; ++i)
+  for (std::uint32_t i = 0; i < set.device_count; ++i) {
     set.devices[i]->kind.store(Kind::closed);
+    set.devices[i]->wake_end.drop();
+  }
 }
 
 /// A fresh object; VDSET_E_MEMORY when there is none.
@@ -335,6 +339,7 @@ void dispose(vdset_set& set) {
   port::close_descriptor(set.control_socket);
   port::close_descriptor(set.server_pidfd);
   drop_request_socket(set);
+  port::close_descriptor(set.directory.descriptor);
   free_name(set.held);
   for (std::uint32_t i = 0; i < set.device_count; ++i)
     put_device(*set.devices[i]);
@@ -366,7 +371,7 @@ std::int32_t join(vdset_set& set, const vdset_join_options& options) {
   const std::int64_t deadline = port::deadline_after(join_wait_ns);
   Found found = find_name(set.name, options.directory, deadline);
   if (found.result != VDSET_OK) return found.result;
-  port::close_descriptor(found.directory.descriptor);
+  set.directory = found.directory;
   keep_request_socket(set, found.socket);
   Message hello, answer;
   Descriptors parts;

@@ -40,6 +40,10 @@ struct vdset_device {
   std::atomic<bool> interrupted;  // The next wait ends.
   vdset::SpinBudget spin;
   vdset::Pollable pollable;
+  vdset::WakeEnd wake_end;
+  // The server was seen to wait in an event loop; so, and a connection is to be asked for.
+  std::atomic<bool> knows_wakes;
+  std::atomic<bool> wants_wake_end;
   vdset::core::ClientRing<vdset::Atomics> armed_ring;  // As it was when the descriptor was armed.
   // The private copies handed out, by line and parity of the lap: a pointer completed twice is told
   // apart from its successor.
@@ -105,6 +109,8 @@ struct vdset_set {
   // so that at most one answer is unread.
   bool pool_asked;
   std::uint32_t pool_request;
+
+  vdset::port::Directory directory;  // Where the set was found. Secondary only.
 
   // Primary only; under the library's lock.
   vdset::HeldName held;
@@ -220,5 +226,10 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
 
 // ---- device.cpp
 bool is_closed_by_server(const vdset_device& device);
+
+// ---- descriptors.cpp
+/// Asks the server for a wake connection for the device; waits for nothing. Without one it is woken
+/// by its event word.
+void ask_for_wakes(vdset_device& device);
 
 }  // namespace vdset

@@ -170,6 +170,13 @@ int packet_send(int socket, const Packet& packet);
 /// -EAGAIN none; -EPIPE hung up, after everything it had sent; -EPROTO wrong size or cut: every
 /// descriptor received was closed.
 int packet_receive(int socket, Packet& packet);
+/// One byte that only says "look", without waiting, whatever the peer does. 0; -EAGAIN: the peer
+/// has many unread; or -errno.
+int look_send(int socket);
+/// Takes what look_send has sent, without waiting, at most looks_max. How many; 0: none; -EPIPE hung
+/// up; -EPROTO something else came.
+int looks_receive(int socket);
+inline constexpr int looks_max = 32;
 /// Waits until the descriptor is readable or hung up. 1 yes, 0 deadline.
 int wait_readable(int descriptor, std::int64_t deadline_ns);
 
@@ -218,15 +225,20 @@ std::uint32_t thread_id();
 /// process.
 int on_fork(void (*before)(), void (*in_parent)(), void (*in_child)());
 
-// ---- Poll set of the library thread
+// ---- Poll sets: of the library thread, and as a descriptor that others poll
 
+/// Marked as non-blocking, for those who poll nothing else.
 int poller_create();
 /// `key` comes back from poller_wait when the descriptor is readable or hung up; or, hangup_only,
 /// hung up. Level-triggered.
 int poller_add(int poller, int descriptor, std::uint64_t key, bool hangup_only);
+/// A descriptor that is in it for hang-ups is from now on there as a readable one. Cannot fail.
+void poller_expose(int poller, int descriptor, std::uint64_t key);
 void poller_remove(int poller, int descriptor);
 /// 1 with *key, 0 at the deadline; -EBADF or -EINVAL: this process has closed the poller.
 int poller_wait(int poller, std::int64_t deadline_ns, std::uint64_t& key);
+/// The keys of what is readable or hung up now; how many.
+std::size_t poller_look(int poller, gsl::span<std::uint64_t> keys);
 /// A descriptor to wake the poller with.
 int signal_create();
 void signal_raise(int descriptor);

@@ -463,6 +463,39 @@ int packet_receive(int socket, Packet& packet) {
   return got == 0 ? -EPIPE : -EPROTO;
 }
 
+namespace {
+constexpr char look_byte = 'v';
+}
+
+int look_send(int socket) {
+  return sys(Call::sendmsg, [&] {
+           return send(socket, &look_byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+         }) < 0
+             ? -errno
+             : 0;
+}
+
+int looks_receive(int socket) {
+  char bytes[looks_max] = {};
+  iovec io[looks_max];
+  mmsghdr messages[looks_max] = {};
+  for (int i = 0; i < looks_max; ++i) {
+    io[i] = {&bytes[i], 1};
+    messages[i].msg_hdr.msg_iov = &io[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  const int got = sys(Call::recvmsg, [&] {
+    return recvmmsg(socket, messages, looks_max, MSG_DONTWAIT, nullptr);
+  });
+  if (got < 0) return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+  for (int i = 0; i < got; ++i) {
+    if (messages[i].msg_len == 0) return -EPIPE;
+    if (bytes[i] != look_byte || (messages[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+      return -EPROTO;
+  }
+  return got;
+}
+
 int peer_credentials(int socket, Credentials& out) {
   ucred peer{};
   socklen_t size = sizeof peer;

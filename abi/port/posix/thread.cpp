@@ -1,5 +1,6 @@
 // abi/port/posix/thread.cpp: mutexes and threads of this process, and the poll set of the library
 // thread.
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -72,7 +73,10 @@ int on_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) {
 }
 
 int poller_create() {
-  return result_of(sys(Call::epoll_create, [] { return epoll_create1(EPOLL_CLOEXEC); }));
+  const int poller =
+      result_of(sys(Call::epoll_create, [] { return epoll_create1(EPOLL_CLOEXEC); }));
+  if (poller >= 0) fcntl(poller, F_SETFL, O_NONBLOCK);
+  return poller;
 }
 
 int poller_add(int poller, int descriptor, std::uint64_t key, bool hangup_only) {
@@ -81,6 +85,13 @@ int poller_add(int poller, int descriptor, std::uint64_t key, bool hangup_only) 
   event.data.u64 = key;
   return result_of(
       sys(Call::epoll_ctl, [&] { return epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event); }));
+}
+
+void poller_expose(int poller, int descriptor, std::uint64_t key) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = key;
+  epoll_ctl(poller, EPOLL_CTL_MOD, descriptor, &event);
 }
 
 void poller_remove(int poller, int descriptor) {
@@ -97,6 +108,17 @@ int poller_wait(int poller, std::int64_t deadline_ns, std::uint64_t& key) {
   if (got <= 0) return 0;
   key = event.data.u64;
   return 1;
+}
+
+std::size_t poller_look(int poller, gsl::span<std::uint64_t> keys) {
+  constexpr std::size_t looked_at_max = 64;
+  epoll_event events[looked_at_max];
+  const std::size_t most = keys.size() < looked_at_max ? keys.size() : looked_at_max;
+  const int got = sys(Call::epoll_wait,
+                      [&] { return epoll_wait(poller, events, static_cast<int>(most), 0); });
+  for (int i = 0; i < got; ++i)
+    keys[static_cast<std::size_t>(i)] = events[i].data.u64;
+  return got > 0 ? static_cast<std::size_t>(got) : 0;
 }
 
 int signal_create() {

@@ -1,0 +1,104 @@
+// abi/wake_end.cpp: see wake_end.hpp.
+#include "abi/wake_end.hpp"
+#include <cerrno>
+
+namespace vdset {
+namespace {
+
+// More than a socket holds of an honest peer's looks: who has sent more sends without end.
+constexpr int rounds_max = 64;
+
+}  // namespace
+
+/// Under the lock, as the next two.
+void WakeEnd::end() {
+  if (socket_ >= 0 && met_ && poller_ >= 0) port::poller_remove(poller_, socket_);
+  port::close_descriptor(socket_);
+}
+
+/// One that cannot be polled must not take looks.
+void WakeEnd::enter_poller() {
+  if (socket_ >= 0 && met_ && poller_ >= 0 &&
+      port::poller_add(poller_, socket_, key_, false) < 0) {
+    port::close_descriptor(socket_);
+  }
+}
+
+void WakeEnd::meet() {
+  if (socket_ < 0 || met_) return;
+  const int got = port::looks_receive(socket_);
+  if (got < 0) end();
+  met_ = got > 0;
+  enter_poller();
+}
+
+void WakeEnd::take(int socket) {
+  const port::Locked guard(lock_);
+  end();
+  socket_ = socket;
+  met_ = true;
+  enter_poller();
+  // After: from here on the client takes its looks for seen.
+  if (socket_ >= 0 && port::look_send(socket_) != 0) end();
+}
+
+void WakeEnd::await(int socket) {
+  const port::Locked guard(lock_);
+  end();
+  socket_ = socket;
+  met_ = false;
+}
+
+bool WakeEnd::is_open() {
+  const port::Locked guard(lock_);
+  return socket_ >= 0;
+}
+
+void WakeEnd::close() {
+  const port::Locked guard(lock_);
+  end();
+}
+
+void WakeEnd::join(int poller, std::uint64_t key) {
+  const port::Locked guard(lock_);
+  poller_ = poller;
+  key_ = key;
+  enter_poller();
+}
+
+void WakeEnd::leave() {
+  const port::Locked guard(lock_);
+  if (socket_ >= 0 && met_ && poller_ >= 0) port::poller_remove(poller_, socket_);
+  poller_ = -1;
+}
+
+bool WakeEnd::reaches_poller() {
+  const port::Locked guard(lock_);
+  meet();
+  return socket_ >= 0 && met_ && poller_ >= 0;
+}
+
+bool WakeEnd::clear() {
+  const port::Locked guard(lock_);
+  if (socket_ < 0 || !met_) return false;
+  int first = 0;
+  int got = port::looks_max;
+  for (int i = 0; i < rounds_max && got == port::looks_max; ++i) {
+    got = port::looks_receive(socket_);
+    if (i == 0) first = got;
+  }
+  if (got < 0 || got == port::looks_max) end();
+  return first != 0;
+}
+
+bool WakeEnd::raise() {
+  const port::Locked guard(lock_);
+  meet();
+  if (socket_ < 0 || !met_) return false;
+  const int error = port::look_send(socket_);
+  if (error == 0 || error == -EAGAIN) return true;  // Unread ones: it is readable.
+  if (poller_ < 0) end();  // Else clear does it: what the peer has sent before is still to be seen.
+  return false;
+}
+
+}  // namespace vdset
