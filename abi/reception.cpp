@@ -120,12 +120,16 @@ void Reception::read_hello(std::uint32_t i) {
   int socket = waiting_[i].socket;
   forget(i, true);
   Visitor visitor{socket, -1, {}, role, hello};
-  if (port::peer_credentials(socket, visitor.who) != 0)
+  const bool is_known = port::peer_credentials(socket, visitor.who) == 0;
+  if (is_wake) {  // Answered by a look, or not at all.
+    const bool same_layout = hello.b >> 16 == core::layout_version >> 16;
+    return is_known && same_layout ? admit_(*role_, visitor) : let_go(visitor);
+  }
+  if (!is_known)
     return refuse(visitor, VDSET_E_SECURITY, "the kernel does not say who this is");
   if (hello.b >> 16 != core::layout_version >> 16)
     return refuse(visitor, VDSET_E_NOTSUPPORTED,
                   "another version of the region layout; use the same release");
-  if (is_wake) return admit_(*role_, visitor);
   visitor.watch = port::peer_watch(socket, visitor.who);
   if (visitor.watch < 0)
     return refuse(visitor, VDSET_E_SECURITY,

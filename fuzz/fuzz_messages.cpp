@@ -49,7 +49,7 @@ bool is_allowed(const std::uint8_t* bytes, std::size_t size, std::size_t descrip
   if (size != sizeof(Message)) return false;
   std::uint32_t words[45];
   std::memcpy(words, bytes, sizeof words);
-  if (words[0] != 0x76647301 || words[1] < 1 || words[1] > 12 || words[12] > 256) return false;
+  if (words[0] != 0x76647301 || words[1] < 1 || words[1] > 13 || words[12] > 256) return false;
   if (words[28] > 16) return false;  // uid_count
   std::size_t least = 0, most = 0;
   if (words[1] == 2) least = most = 1;
@@ -128,7 +128,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t descriptors = in.below(port::descriptors_max + 1);
   // Whole and right at first; the input changes some of its words, or is all there is.
   Message whole;
-  whole.kind = static_cast<MessageKind>(1 + in.below(13));
+  whole.kind = static_cast<MessageKind>(1 + in.below(14));
   std::uint8_t bytes[sizeof(Message) + 64] = {};
   std::memcpy(bytes, &whole, sizeof whole);
   std::size_t length = sizeof whole;

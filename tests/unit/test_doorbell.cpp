@@ -55,12 +55,24 @@ TEST_CASE("arming returns the value to sleep on, and a ring after it makes that 
   CHECK(bell.value != value);
 }
 
-TEST_CASE("disarming clears the sleeper's bit alone, and twice is as good as once") {
-  Word bell{0x17};
-  disarm_bell(a, bell);
+TEST_CASE("arming for a descriptor sets bit 1 alone, and a ring tells which bits it found") {
+  Word bell{0x10};
+  CHECK(arm_bell(a, bell, event_descriptor) == 0x12);
+  CHECK(bell.value == 0x12);
+  CHECK(ring_bell(a, bell) == event_descriptor);
   CHECK(bell.value == 0x16);
-  disarm_bell(a, bell);
-  CHECK(bell.value == 0x16);
+  CHECK(arm_bell(a, bell) == 0x17);
+  CHECK(ring_bell(a, bell) == (event_armed | event_descriptor));
+}
+
+TEST_CASE("disarming clears the waiter's bits alone, and twice is as good as once") {
+  for (std::uint32_t bits : {1u, 2u, 3u}) {
+    Word bell{0x14 | bits};
+    disarm_bell(a, bell);
+    CHECK(bell.value == 0x14);
+    disarm_bell(a, bell);
+    CHECK(bell.value == 0x14);
+  }
 }
 
 TEST_CASE("a publisher that died between bump and wake leaves the bit for the next one") {
