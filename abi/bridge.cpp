@@ -84,13 +84,12 @@ void clear(Pollable& p) {
   if (found && is_armed(p)) ++p.futile;
 }
 
-/// Bit 1 where a peer's look reaches the descriptor, or some peer's: who has no wake connection
-/// wakes the word for either bit.
+/// Bit 1 where every look of a peer is seen: who has no connection wakes the word for either bit. A
+/// server's ends are never pending.
 std::uint32_t bit_to_arm(Pollable& p) {
-  if (!has_poll_set(p)) return core::event_armed;
-  const bool one = p.source.end_count == 1;
-  return !one || p.source.end(p.source.object, 0).reaches_poller() ? core::event_descriptor
-                                                                  : core::event_armed;
+  const bool sees_looks = has_poll_set(p) && (p.source.end_count > 1 ||
+                                              !p.source.end(p.source.object, 0).is_pending());
+  return sees_looks ? core::event_descriptor : core::event_armed;
 }
 
 /// Under the lock.

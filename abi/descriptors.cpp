@@ -62,7 +62,9 @@ void copy_ring(void* of) {
 
 void ask_for_wakes(vdset_device& device) {
   const vdset_set& set = *device.set;
-  if (device.wake_end.is_open() || set.wake == nullptr) return;
+  // Whoever arms meanwhile would not see the looks of a connection that is made now.
+  const port::Locked guard(device.pollable.lock);
+  if (is_armed(device.pollable) || device.wake_end.is_open()) return;
   const port::Directory& directory = set.primary ? set.held.directory : set.directory;
   int socket = port::socket_connect(directory, stem_of(set.name).text, 0);
   if (socket < 0) return;

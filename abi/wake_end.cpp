@@ -72,10 +72,10 @@ void WakeEnd::leave() {
   poller_ = -1;
 }
 
-bool WakeEnd::reaches_poller() {
+bool WakeEnd::is_pending() {
   const port::Locked guard(lock_);
   meet();
-  return socket_ >= 0 && met_ && poller_ >= 0;
+  return socket_ >= 0 && !met_;
 }
 
 bool WakeEnd::clear() {

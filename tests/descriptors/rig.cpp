@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
+#include "abi/set.hpp"
 
 namespace descriptors {
 namespace {
@@ -86,6 +88,17 @@ void Agent::open_devices(unsigned first, unsigned end) {
   for (unsigned i = first; i < end; ++i) {
     devices.push_back(nullptr);
     MUST(vdset_set_open_device(set, device_name(i).c_str(), &devices.back()));
+  }
+}
+
+void Agent::open_devices_until(unsigned first, unsigned end) {
+  for (;;) {
+    try {
+      return open_devices(first, end);
+    } catch (const std::exception&) {  // Its consumer before is not gone yet.
+      devices.clear();
+      std::this_thread::yield();
+    }
   }
 }
 
@@ -187,6 +200,26 @@ void word_from_parent() {
   if (read(0, &byte, 1) != 1) _exit(3);
 }
 
+/// As an event loop; a word when the server has answered its WAKE.
+void work(Agent& agent) {
+  vdset_device* const device = agent.devices[0];
+  pollfd p{agent.descriptor(0), POLLIN, 0};
+  while (device->wake_end.is_pending())
+    std::this_thread::yield();
+  word_to_parent();
+  for (;;) {
+    const vdset_command* command = nullptr;
+    const std::int32_t result = vdset_device_get_command(device, 0, &command);
+    if (result == VDSET_E_TIMEOUT) {
+      MUST(vdset_device_arm(device));
+      poll(&p, 1, -1);
+      continue;
+    }
+    MUST(result);
+    MUST(vdset_device_complete_command(device, command, VDSET_SUCCESS, block, 0));
+  }
+}
+
 [[noreturn]] void stay() {
   for (;;)
     word_from_parent();
@@ -213,6 +246,10 @@ int play_role(int, char** arguments) {
       word_from_parent();
       vdset_set_signal_abort(agent.set, 5, "asked to");
       word_to_parent();
+    } else if (role == "secondary") {
+      agent.join();
+      agent.open_devices_until(1, 2);
+      work(agent);
     } else {
       return 2;
     }

@@ -55,6 +55,7 @@ class Agent {
   void create(const Shape& shape);
   void join();
   void open_devices(unsigned first, unsigned end);
+  void open_devices_until(unsigned first, unsigned end);  // As soon as they can be had.
   std::int32_t close();
   int descriptor(unsigned i);
   int set_descriptor();

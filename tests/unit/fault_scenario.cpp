@@ -1,5 +1,6 @@
 // tests/unit/fault_scenario.cpp: see fault_scenario.hpp.
 #include "tests/unit/fault_scenario.hpp"
+#include <poll.h>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -67,6 +68,8 @@ class Life {
   static void completed(vdset_command* command, void* context);
   void help();
   void consume(vdset_set* set, const char* device_name);
+  std::int32_t fetch(vdset_device* device, const vdset_command** out);
+  std::int32_t run_agent(vdset_server* server);
   void check_reason(const char* who, std::int32_t result, const vdset_abort_reason& reason);
   void give_up(const char* why) { vdset_set_signal_abort(set_, VDSET_E_UNEXPECTED, why); }
 
@@ -134,6 +137,38 @@ bool Life::send(vdset_server* server, vdset_server_device* device, Sent& sent) {
   return sent.accepted;
 }
 
+/// As an event loop, where it gets a descriptor. Looks once, then sleeps without an end.
+template <class Look, class Arm>
+std::int32_t in_a_loop(int descriptor, Look look, Arm arm) {
+  for (pollfd p{descriptor, POLLIN, 0};; poll(&p, 1, -1)) {
+    std::int32_t result = look();
+    if (result != VDSET_E_TIMEOUT) return result;
+    result = arm();
+    if (result != VDSET_OK) return result;
+  }
+}
+
+std::int32_t Life::fetch(vdset_device* device, const vdset_command** out) {
+  int descriptor = -1;
+  if (vdset_device_get_descriptor(device, &descriptor) != VDSET_OK)
+    return vdset_device_get_command(device, VDSET_INFINITE, out);
+  return in_a_loop(
+      descriptor, [&] { return vdset_device_get_command(device, 0, out); },
+      [&] { return vdset_device_arm(device); });
+}
+
+/// The server of one client in a call, that of two in a loop.
+std::int32_t Life::run_agent(vdset_server* server) {
+  int descriptor = -1;
+  if (!secondary_ || vdset_server_get_descriptor(server, &descriptor) != VDSET_OK)
+    return vdset_server_run_completion_agent(server);
+  vdset_command* none = nullptr;
+  const std::int32_t result = in_a_loop(
+      descriptor, [&] { return vdset_server_next_completion(server, 0, &none); },
+      [&] { return vdset_server_arm(server); });
+  return result == VDSET_E_CLOSE ? VDSET_OK : result;
+}
+
 void Life::serve() {
   vdset_join_options options{};
   options.struct_bytes = sizeof options;
@@ -150,7 +185,7 @@ void Life::serve() {
            }) == VDSET_OK;
   for (int i = 0; i < count && fine; ++i)
     fine = send(server, devices[i], sent_[i]);
-  const auto agent = [&] { return vdset_server_run_completion_agent(server); };
+  const auto agent = [&] { return run_agent(server); };
   if (fine) fine = once("agent", agent) == VDSET_OK;
   if (!fine) vdset_server_signal_abort(server, VDSET_E_UNEXPECTED, "the server gives up");
   vdset_abort_reason reason{};
@@ -167,8 +202,8 @@ void Life::consume(vdset_set* set, const char* device_name) {
   const auto open = [&] { return vdset_set_open_device(set, device_name, &device); };
   if (step("open device", open) != VDSET_OK) return give_up("no device");
   const vdset_command* command = nullptr;
-  const auto fetch = [&] { return vdset_device_get_command(device, VDSET_INFINITE, &command); };
-  if (step("fetch", fetch) != VDSET_OK) return give_up("no command");
+  if (step("fetch", [&] { return fetch(device, &command); }) != VDSET_OK)
+    return give_up("no command");
   const auto* const bytes = static_cast<const unsigned char*>(command->buffer);
   if (command->size != small_bytes || bytes[0] != 0x5a || bytes[small_bytes - 1] != 0x5a)
     report_.complain("the buffer does not hold what was sent. ");

@@ -12,6 +12,7 @@
 #include <map>
 #include <new>
 #include "abi/include/vdset.h"
+#include "abi/library.hpp"
 #include "abi/names.hpp"
 #include "tests/support/faults.hpp"
 #include "tests/unit/fault_scenario.hpp"
@@ -96,7 +97,8 @@ struct Slot {
   bool reached;  // The N-th use came, so the next N is worth a run.
 };
 
-/// Lets the C library make what it keeps for itself: stacks of threads, one arena.
+/// Lets the C library make what it keeps for itself: stacks of threads, one arena; and this library
+/// the one descriptor that it keeps.
 void warm_up() {
   mallopt(M_ARENA_MAX, 1);
   std::atomic<int> there{0};
@@ -109,6 +111,7 @@ void warm_up() {
     });
   for (std::thread& thread : threads)
     thread.join();
+  library::readable_for_ever();
 }
 
 /// The whole of a child: one life with one fault.
