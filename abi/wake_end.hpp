@@ -28,7 +28,7 @@ class WakeEnd {
   void join(int poller, std::uint64_t key);
   /// The poll set is about to be closed.
   void leave();
-  /// Whether the server may have taken the connection, and the poll set does not show its looks yet.
+  /// Whether the server may have taken the connection, and the poll set does not show its looks.
   bool is_pending();
   /// Takes what has come; closes what is of no use any more. Whether something had come.
   bool clear();

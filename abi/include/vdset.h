@@ -372,18 +372,20 @@ VDSET_API int32_t vdset_device_interrupt(vdset_device *device);
  *          arm; return to the loop; when the descriptor is readable: again
  *
  *   Clear     arm makes the descriptor unreadable; nothing else does. The caller never reads, writes or closes it. It may be duplicated for a loop
- *             that insists on owning it; the duplicate stays readable for ever once the object has ended.
+ *             that insists on owning it; the duplicate stays readable, as long as this process lives, once the object has ended.
+ *   Kind      A device's and a server's is an epoll descriptor: it can be polled by all means, but not with EPOLLEXCLUSIVE.
  *   Readable  once after each arm, when the call that the object waits with would say anything but TIMEOUT: a command, CLOSE, ABORT, the peer's
  *             death, an interrupt; or now and then for no reason. If that is so at the time of arm it is readable when arm returns: no wake
  *             is lost, and no second look is needed between arm and the loop (it is allowed).
  *             Each time it becomes readable an edge-triggered loop sees an edge.
  *   Disarm    The call with a timeout other than 0, or a call that returned something, ends the arming. Not armed, it does not become readable,
- *             but for Close.
+ *             but for Close, and for a peer's wake that was under way.
  *   Waiter    One at a time: arm counts as the waiting call (BUSY while another thread is in it). Close makes it readable, then closes it.
  *   Fork      A child has neither descriptor nor object; one that was duplicated does not become readable there by this library.
  *   Cost      The first descriptor of a set or server starts one thread that serves all of them (one thread for each where
- *             VDSET_SUPPORT_WAIT_MANY is 0). arm makes at most one system call. Peers pay what they pay for a sleeping thread: one wake, and none
- *             while the object is not armed. */
+ *             VDSET_SUPPORT_WAIT_MANY is 0). A device's takes up to three descriptors, and one in the server's process, a server's two, a set's one;
+ *             a process one in all. Where they cannot be had, the thread wakes the loop, later. arm makes one or two system calls, a server's one for
+ *             each device that has woken it. Peers pay what they pay for a sleeping thread: one wake, and none while the object is not armed. */
 
 /* The device's descriptor, made at the first call; the library's, and the same until the set is closed. MEMORY; UNEXPECTED. Any thread. */
 VDSET_API int32_t vdset_device_get_descriptor(vdset_device *device, int *out);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # record.sh [NAME...]: makes the logs of this directory anew, all or those named: crash-sweep, soak,
-# latency, recall, parked, model, promela. An hour on two quiet processors. Only when named:
-# bindings; scribble; forged-handles; sanitized; loops [SECONDS]: a million commands through each
-# event loop, then a soak, of an hour if nothing else is said.
+# latency, recall, parked, model, promela, descriptors. An hour on two quiet processors. Only when
+# named: bindings; scribble; forged-handles; sanitized; loops [SECONDS]: a million commands through
+# each event loop, then a soak, of an hour if nothing else is said.
 # The first line of each says of which commit and by which command, the second how busy the machine
 # was.
 set -eu
@@ -28,6 +28,12 @@ record() {  # record NAME COMMAND...
   tail -n 1 "$logs/$name.txt"
 }
 
+descriptors() {  # A million commands by descriptor, and what a round trip costs.
+  build/tests/descriptors/test_descriptors -d \
+    -tc='*64 devices and both sides*,*one command at a time*' &&
+    build/tests/bench/bench_descriptors
+}
+
 event_loops() {  # event_loops SECONDS
   local build=$PWD/build test=tests/loops/test_loops.py
   $test "$build/tests/loops" libuv &&
@@ -36,7 +42,7 @@ event_loops() {  # event_loops SECONDS
     $test "$build/tests/loops" soak "$1"
 }
 
-[ $# -gt 0 ] || set -- crash-sweep soak latency recall parked model promela
+[ $# -gt 0 ] || set -- crash-sweep soak latency recall parked model promela descriptors
 set -o pipefail
 while [ $# -gt 0 ]; do
   name=$1; shift
@@ -45,6 +51,7 @@ while [ $# -gt 0 ]; do
     soak | latency) record "$name" build/tests/crash/test_$name build/tests/crash/soak_role ;;
     parked) record "$name" build/tests/crash/test_parked build/tests/crash/parked_role ;;
     recall) record "$name" build/tests/crash/test_recall ;;
+    descriptors) record "$name" descriptors ;;
     model) record "$name" build/tests/model/test_model ;;
     bindings) record "$name" python3 tests/bench/bench.py build bindings ;;
     scribble) record "$name" build/tests/hostile/scribble rounds 100000 20261 ;;
