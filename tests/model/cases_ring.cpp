@@ -82,6 +82,56 @@ class RingCase {
   uint32_t completed_ = 0;
 };
 
+/// Goal: the same of two event loops that wake each other by a wake connection alone.
+/// Method: the same; no word is slept on.
+template <class A>
+class LoopCase {
+ public:
+  static constexpr uint32_t total = 2;
+
+  void start() {
+    memory_.name_words();
+    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.client_lines());
+    Explorer::current().spawn("server", Fate::immortal, [this] { server(); });
+    Explorer::current().spawn("consumer", Fate::immortal, [this] { consumer(); });
+  }
+  void check() { require(server_ring_.outstanding_count() == 0, "a command is outstanding"); }
+
+ private:
+  void server() {
+    A a;
+    for (uint32_t n = 0; n < total; ++n) {
+      server_ring_.post(a, command_of(n));
+      to_consumer_.ring(a, memory_.device_bell());
+      core::Completion result{};
+      while (server_ring_.reap(a, 0, result) == core::Reaped::pending)
+        to_server_.sleep_unless(a, memory_.agent_bell(), [&] { return server_ring_.any_final(a); });
+      completer_of(result, n);
+    }
+  }
+
+  void consumer() {
+    A a;
+    core::ClientRing<A> mine(memory_.submissions(), memory_.client_lines(),
+                             memory_.client[0].header, consumer_index, 0);
+    for (uint32_t n = 0; n < total; ++n) {
+      core::Taken taken{};
+      while (mine.take(a, taken) != core::Take::got)
+        to_consumer_.sleep_unless(a, memory_.device_bell(), [&] { return mine.ready(a); });
+      require(number_of(taken.command) == n && !taken.redelivered, "out of order");
+      const auto completed = mine.complete(a, taken.line, taken.lap, taken.command.opcode,
+                                           result_of(n, consumer_index));
+      require(completed == core::Completed::done, "the only completer lost");
+      to_server_.ring(a, memory_.agent_bell());
+    }
+  }
+
+  DeviceMemory<1> memory_;
+  core::ServerRing<A> server_ring_;
+  Looks to_consumer_;
+  Looks to_server_;
+};
+
 /// Goal: of two threads that complete the same command exactly one wins and is the one whose result
 /// and data come back; the other is told. A taker whom the rival overtook, so that the line holds
 /// the next command already, accepts no mixture.
@@ -235,6 +285,7 @@ void add_ring_cases(Registry& registry) {
   auto& cases = registry.cases;
   cases.push_back({"ring, depth 1", {{3, 1, 0}}, explore<RingCase<A, 1, 2>>});
   cases.push_back({"ring, depth 2", {{2, 2, 0}}, explore<RingCase<A, 2, 3>>});
+  cases.push_back({"two event loops", {{3, 1, 0}}, explore<LoopCase<A>>});
   cases.push_back({"rival completer", {{2, 1, 0}}, explore<RivalCase<A>>});
   cases.push_back({"rival closes the gate", {{2, 1, 0}}, explore<GateRivalCase<A>>});
 
@@ -242,6 +293,7 @@ void add_ring_cases(Registry& registry) {
   mutants.push_back({"fields after the sequence", explore<RingCase<FieldsAfterSequence, 1, 2>>});
   mutants.push_back({"results after DONE", explore<RingCase<ResultsAfterDone, 1, 2>>});
   mutants.push_back({"sleep without a look", explore<RingCase<SleepWithoutLook, 1, 2>>});
+  mutants.push_back({"a loop that sleeps without a look", explore<LoopCase<SleepWithoutLook>>});
   mutants.push_back({"wake without a bump", explore<RingCase<WakeWithoutBump, 1, 2>>});
   mutants.push_back({"complete without a claim", explore<RivalCase<CompleteWithoutClaim>>});
   mutants.push_back({"take without the recheck", explore<RivalCase<TakeWithoutRecheck>>});

@@ -98,6 +98,35 @@ void sleep_unless(A& a, Word& bell, const Ready& ready) {
   core::disarm_bell(a, bell);
 }
 
+/// What the kernel holds of one way of a wake connection. As a wake it orders nothing.
+class Looks {
+ public:
+  /// abi's wake_waiter.
+  template <class A>
+  void ring(A& a, Word& bell) {
+    const uint32_t armed = core::ring_bell(a, bell);
+    if (armed != core::event_descriptor)
+      return armed != 0 ? Explorer::current().futex_wake(bell) : void();
+    step();
+    unread_ = true;
+    Explorer::current().note("sends a look");
+  }
+  /// abi's arm_pollable, and an event loop that knows nothing of the word.
+  template <class A, class Ready>
+  void sleep_unless(A& a, Word& bell, const Ready& ready) {
+    step();
+    unread_ = false;
+    static_cast<void>(core::arm_bell(a, bell, core::event_descriptor));
+    if (!ready()) Explorer::current().block_until([this] { return unread_; });
+    core::disarm_bell(a, bell);
+  }
+
+ private:
+  /// Others may run before a system call.
+  static void step() { Explorer::current().block_until([] { return true; }); }
+  bool unread_ = false;
+};
+
 /// GetCommand without an end: fetches or sleeps.
 template <class A>
 core::Take get_command(A& a, core::ClientRing<A>& from, Word& bell, core::Taken& out) {
