@@ -87,8 +87,8 @@ void clear(Pollable& p) {
 /// Bit 1 where every look of a peer is seen: who has no connection wakes the word for either bit. A
 /// server's ends are never pending.
 std::uint32_t bit_to_arm(Pollable& p) {
-  const bool sees_looks = has_poll_set(p) && (p.source.end_count > 1 ||
-                                              !p.source.end(p.source.object, 0).is_pending());
+  const bool sees_looks =
+      has_poll_set(p) && (p.source.end_count > 1 || !p.source.end(p.source.object, 0).is_pending());
   return sees_looks ? core::event_descriptor : core::event_armed;
 }
 

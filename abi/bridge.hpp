@@ -25,16 +25,17 @@ struct Source {
 
 class Bridge;
 
-/// One descriptor: armed by its consumer, made readable once, by the bridge or by arm itself.
+/// One descriptor: armed by its consumer, made readable by a peer's look, the bridge or arm itself.
 struct Pollable {
   Pollable() { port::mutex_init(lock); }
   port::Mutex lock;  // Guards the rest. Outermost: taken with no other lock held.
   Bridge* bridge = nullptr;
   Source source{};
-  int signal = -1;      // An eventfd of this process.
-  int descriptor = -1;  // The same, or a poll set of it and the wake ends.
+  int signal = -1;        // An eventfd of this process.
+  int descriptor = -1;    // The same, or a poll set of it and the wake ends.
   bool readable = false;  // By the signal.
-  unsigned futile = 0;    // Arms in a row that found looks of peers, and nothing had come of them.
+  // Arms in a row that found looks of peers, and nothing had come of them. The waiter's alone.
+  unsigned futile = 0;
   std::uint32_t armed_by = 0;
   std::int64_t deadline_ns = port::never;  // Readable then, whatever happens.
   std::atomic<bool> armed{false};          // Written under the lock.

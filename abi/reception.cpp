@@ -125,8 +125,7 @@ void Reception::read_hello(std::uint32_t i) {
     const bool same_layout = hello.b >> 16 == core::layout_version >> 16;
     return is_known && same_layout ? admit_(*role_, visitor) : let_go(visitor);
   }
-  if (!is_known)
-    return refuse(visitor, VDSET_E_SECURITY, "the kernel does not say who this is");
+  if (!is_known) return refuse(visitor, VDSET_E_SECURITY, "the kernel does not say who this is");
   if (hello.b >> 16 != core::layout_version >> 16)
     return refuse(visitor, VDSET_E_NOTSUPPORTED,
                   "another version of the region layout; use the same release");

@@ -213,8 +213,10 @@ int32_t vdset_server_next_completion(vdset_server* server, int64_t timeout_ns,
   if (timeout_ns != 0 && is_armed(server->pollable)) disarm_pollable(server->pollable);
   for (;;) {
     const bool over = is_over(*server) || server->closing.load();
-    if (server->pulled_count == 0 && serve_all(*server, over, true))
+    if (server->pulled_count == 0 && serve_all(*server, over, true)) {
       server->finished_in_interval = true;
+      server->pollable.futile = 0;  // Also what was called back, and is no result of this call.
+    }
     if (server->pulled_count > 0) {
       *out = pop_pulled(*server);
       if (is_armed(server->pollable)) disarm_pollable(server->pollable);

@@ -18,8 +18,7 @@ void WakeEnd::end() {
 
 /// One that cannot be polled must not take looks.
 void WakeEnd::enter_poller() {
-  if (socket_ >= 0 && met_ && poller_ >= 0 &&
-      port::poller_add(poller_, socket_, key_, false) < 0) {
+  if (socket_ >= 0 && met_ && poller_ >= 0 && port::poller_add(poller_, socket_, key_, false) < 0) {
     port::close_descriptor(socket_);
   }
 }

@@ -182,6 +182,30 @@ TEST_CASE("a client that waits in calls comes to wake the server's loop, too") {
   client.join();
 }
 
+TEST_CASE("completions that are called back are not looks for nothing") {
+  const Deadline deadline;
+  Pair pair;
+  const int server = pair.engine.descriptor();
+  vdset_device* const device = pair.agent.devices[0];
+  pair.agent.descriptor(0);
+  await_connection(device);
+  int called = 0;
+  pair.engine.commands[0].completion = [](vdset_command*, void* context) {
+    ++*static_cast<int*>(context);
+  };
+  pair.engine.commands[0].context = &called;
+  vdset_command* none = nullptr;
+  for (int round = 1; round <= 200; ++round) {
+    REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
+    REQUIRE(pair.engine.send(0) == VDSET_OK);
+    answer(device);
+    await_readable(server);
+    while (called < round)
+      REQUIRE(vdset_server_next_completion(pair.engine.server, 0, &none) == VDSET_E_TIMEOUT);
+  }
+  CHECK(pair.engine.server->devices[0]->wake_end.is_open());
+}
+
 TEST_CASE("a hostile server that abuses its end is one that wakes by the word") {
   const Deadline deadline;
   for (const Abuse how : abuses) {

@@ -1,9 +1,9 @@
 // tests/unit/test_wake_end.cpp
 // Goal: an end of a wake connection says what it promises, whatever the peer does with its own.
 // Method: a real socket pair; the test is the peer.
-#include "abi/wake_end.hpp"
-#include <cerrno>
 #include <sys/socket.h>
+#include <cerrno>
+#include "abi/wake_end.hpp"
 #include "tests/unit/system.hpp"
 
 using namespace vdset;

@@ -468,9 +468,8 @@ constexpr char look_byte = 'v';
 }
 
 int look_send(int socket) {
-  return sys(Call::sendmsg, [&] {
-           return send(socket, &look_byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-         }) < 0
+  return sys(Call::sendmsg,
+             [&] { return send(socket, &look_byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT); }) < 0
              ? -errno
              : 0;
 }
@@ -484,9 +483,8 @@ int looks_receive(int socket) {
     messages[i].msg_hdr.msg_iov = &io[i];
     messages[i].msg_hdr.msg_iovlen = 1;
   }
-  const int got = sys(Call::recvmsg, [&] {
-    return recvmmsg(socket, messages, looks_max, MSG_DONTWAIT, nullptr);
-  });
+  const int got = sys(Call::recvmsg,
+                      [&] { return recvmmsg(socket, messages, looks_max, MSG_DONTWAIT, nullptr); });
   if (got < 0) return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
   for (int i = 0; i < got; ++i) {
     if (messages[i].msg_len == 0) return -EPIPE;

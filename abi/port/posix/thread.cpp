@@ -114,8 +114,8 @@ std::size_t poller_look(int poller, gsl::span<std::uint64_t> keys) {
   constexpr std::size_t looked_at_max = 64;
   epoll_event events[looked_at_max];
   const std::size_t most = keys.size() < looked_at_max ? keys.size() : looked_at_max;
-  const int got = sys(Call::epoll_wait,
-                      [&] { return epoll_wait(poller, events, static_cast<int>(most), 0); });
+  const int got =
+      sys(Call::epoll_wait, [&] { return epoll_wait(poller, events, static_cast<int>(most), 0); });
   for (int i = 0; i < got; ++i)
     keys[static_cast<std::size_t>(i)] = events[i].data.u64;
   return got > 0 ? static_cast<std::size_t>(got) : 0;
