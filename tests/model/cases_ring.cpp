@@ -13,7 +13,8 @@ constexpr uint32_t rival_index = 3;
 /// Goal: each command reaches the consumer once, in order, with its data, and its result comes
 /// back once, with its data; nobody sleeps through a wake.
 /// Method: the server fills a ring of `depth` with `total` commands, the consumer works on them.
-template <class A, uint32_t depth, uint32_t total>
+/// Both sleep on their words, or as event loops that wake each other by looks alone.
+template <class A, uint32_t depth, uint32_t total, class Way = Words>
 class RingCase {
  public:
   void start() {
@@ -37,10 +38,10 @@ class RingCase {
         buffers_[server_ring_.tail() % depth].write(posted);
         number_[server_ring_.post(a, command_of(posted))] = posted;
         ++posted;
-        ring(a, memory_.device_bell());
+        to_consumer_.ring(a, memory_.device_bell());
       }
       if (!reap_all(a))
-        sleep_unless(a, memory_.agent_bell(), [&] { return server_ring_.any_final(a); });
+        to_server_.sleep_unless(a, memory_.agent_bell(), [&] { return server_ring_.any_final(a); });
     }
   }
 
@@ -64,61 +65,13 @@ class RingCase {
                              memory_.client[0].header, consumer_index, 0);
     for (uint32_t n = 0; n < total; ++n) {
       core::Taken taken{};
-      require(get_command(a, mine, memory_.device_bell(), taken) == core::Take::got, "evicted");
+      core::Take take;
+      while ((take = mine.take(a, taken)) == core::Take::empty)
+        to_consumer_.sleep_unless(a, memory_.device_bell(), [&] { return mine.ready(a); });
+      require(take == core::Take::got, "evicted");
       require(number_of(taken.command) == n && !taken.redelivered, "out of order");
       require(buffers_[taken.line].read() == n, "the server's data of another command");
       buffers_[taken.line].write(100 + n);
-      const auto completed = mine.complete(a, taken.line, taken.lap, taken.command.opcode,
-                                           result_of(n, consumer_index));
-      require(completed == core::Completed::done, "the only completer lost");
-      ring(a, memory_.agent_bell());
-    }
-  }
-
-  DeviceMemory<depth> memory_;
-  core::ServerRing<A> server_ring_;
-  Payload buffers_[depth];
-  uint32_t number_[depth]{};
-  uint32_t completed_ = 0;
-};
-
-/// Goal: the same of two event loops that wake each other by a wake connection alone.
-/// Method: the same; no word is slept on.
-template <class A>
-class LoopCase {
- public:
-  static constexpr uint32_t total = 2;
-
-  void start() {
-    memory_.name_words();
-    server_ring_ = core::ServerRing<A>(memory_.submissions(), memory_.client_lines());
-    Explorer::current().spawn("server", Fate::immortal, [this] { server(); });
-    Explorer::current().spawn("consumer", Fate::immortal, [this] { consumer(); });
-  }
-  void check() { require(server_ring_.outstanding_count() == 0, "a command is outstanding"); }
-
- private:
-  void server() {
-    A a;
-    for (uint32_t n = 0; n < total; ++n) {
-      server_ring_.post(a, command_of(n));
-      to_consumer_.ring(a, memory_.device_bell());
-      core::Completion result{};
-      while (server_ring_.reap(a, 0, result) == core::Reaped::pending)
-        to_server_.sleep_unless(a, memory_.agent_bell(), [&] { return server_ring_.any_final(a); });
-      completer_of(result, n);
-    }
-  }
-
-  void consumer() {
-    A a;
-    core::ClientRing<A> mine(memory_.submissions(), memory_.client_lines(),
-                             memory_.client[0].header, consumer_index, 0);
-    for (uint32_t n = 0; n < total; ++n) {
-      core::Taken taken{};
-      while (mine.take(a, taken) != core::Take::got)
-        to_consumer_.sleep_unless(a, memory_.device_bell(), [&] { return mine.ready(a); });
-      require(number_of(taken.command) == n && !taken.redelivered, "out of order");
       const auto completed = mine.complete(a, taken.line, taken.lap, taken.command.opcode,
                                            result_of(n, consumer_index));
       require(completed == core::Completed::done, "the only completer lost");
@@ -126,10 +79,13 @@ class LoopCase {
     }
   }
 
-  DeviceMemory<1> memory_;
+  DeviceMemory<depth> memory_;
+  Way to_consumer_;
+  Way to_server_;
   core::ServerRing<A> server_ring_;
-  Looks to_consumer_;
-  Looks to_server_;
+  Payload buffers_[depth];
+  uint32_t number_[depth]{};
+  uint32_t completed_ = 0;
 };
 
 /// Goal: of two threads that complete the same command exactly one wins and is the one whose result
@@ -285,7 +241,7 @@ void add_ring_cases(Registry& registry) {
   auto& cases = registry.cases;
   cases.push_back({"ring, depth 1", {{3, 1, 0}}, explore<RingCase<A, 1, 2>>});
   cases.push_back({"ring, depth 2", {{2, 2, 0}}, explore<RingCase<A, 2, 3>>});
-  cases.push_back({"two event loops", {{3, 1, 0}}, explore<LoopCase<A>>});
+  cases.push_back({"two event loops", {{3, 1, 0}}, explore<RingCase<A, 1, 2, Looks>>});
   cases.push_back({"rival completer", {{2, 1, 0}}, explore<RivalCase<A>>});
   cases.push_back({"rival closes the gate", {{2, 1, 0}}, explore<GateRivalCase<A>>});
 
@@ -293,7 +249,7 @@ void add_ring_cases(Registry& registry) {
   mutants.push_back({"fields after the sequence", explore<RingCase<FieldsAfterSequence, 1, 2>>});
   mutants.push_back({"results after DONE", explore<RingCase<ResultsAfterDone, 1, 2>>});
   mutants.push_back({"sleep without a look", explore<RingCase<SleepWithoutLook, 1, 2>>});
-  mutants.push_back({"a loop that sleeps without a look", explore<LoopCase<SleepWithoutLook>>});
+  mutants.push_back({"a loop that sleeps without a look", explore<RingCase<SleepWithoutLook, 1, 2, Looks>>});
   mutants.push_back({"wake without a bump", explore<RingCase<WakeWithoutBump, 1, 2>>});
   mutants.push_back({"complete without a claim", explore<RivalCase<CompleteWithoutClaim>>});
   mutants.push_back({"take without the recheck", explore<RivalCase<TakeWithoutRecheck>>});

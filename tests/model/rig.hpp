@@ -98,6 +98,18 @@ void sleep_unless(A& a, Word& bell, const Ready& ready) {
   core::disarm_bell(a, bell);
 }
 
+/// Who wakes by the word and sleeps on it.
+struct Words {
+  template <class A>
+  void ring(A& a, Word& bell) {
+    model::ring(a, bell);
+  }
+  template <class A, class Ready>
+  void sleep_unless(A& a, Word& bell, const Ready& ready) {
+    model::sleep_unless(a, bell, ready);
+  }
+};
+
 /// What the kernel holds of one way of a wake connection. As a wake it orders nothing.
 class Looks {
  public:
