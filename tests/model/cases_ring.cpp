@@ -249,7 +249,8 @@ void add_ring_cases(Registry& registry) {
   mutants.push_back({"fields after the sequence", explore<RingCase<FieldsAfterSequence, 1, 2>>});
   mutants.push_back({"results after DONE", explore<RingCase<ResultsAfterDone, 1, 2>>});
   mutants.push_back({"sleep without a look", explore<RingCase<SleepWithoutLook, 1, 2>>});
-  mutants.push_back({"a loop that sleeps without a look", explore<RingCase<SleepWithoutLook, 1, 2, Looks>>});
+  mutants.push_back({"a loop that sleeps without a look",
+                     explore<RingCase<SleepWithoutLook, 1, 2, Looks>>});
   mutants.push_back({"wake without a bump", explore<RingCase<WakeWithoutBump, 1, 2>>});
   mutants.push_back({"complete without a claim", explore<RivalCase<CompleteWithoutClaim>>});
   mutants.push_back({"take without the recheck", explore<RivalCase<TakeWithoutRecheck>>});
