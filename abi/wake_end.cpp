@@ -6,7 +6,7 @@ namespace vdset {
 namespace {
 
 // More than a socket holds of an honest peer's looks: who has sent more sends without end.
-constexpr int rounds_max = 64;
+constexpr int looks_max = 2048;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ void WakeEnd::enter_poller() {
 
 void WakeEnd::meet() {
   if (socket_ < 0 || met_) return;
-  const int got = port::looks_receive(socket_);
+  const int got = port::look_receive(socket_);
   if (got < 0) end();
   met_ = got > 0;
   enter_poller();
@@ -80,14 +80,12 @@ bool WakeEnd::is_pending() {
 bool WakeEnd::clear() {
   const port::Locked guard(lock_);
   if (socket_ < 0 || !met_) return false;
-  int first = 0;
-  int got = port::looks_max;
-  for (int i = 0; i < rounds_max && got == port::looks_max; ++i) {
-    got = port::looks_receive(socket_);
-    if (i == 0) first = got;
-  }
-  if (got < 0 || got == port::looks_max) end();
-  return first != 0;
+  int count = 0;
+  int got = 1;
+  for (; got == 1 && count < looks_max; ++count)
+    got = port::look_receive(socket_);
+  if (got != 0) end();
+  return count > 1 || got != 0;
 }
 
 bool WakeEnd::raise() {

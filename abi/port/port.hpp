@@ -173,10 +173,9 @@ int packet_receive(int socket, Packet& packet);
 /// One byte that only says "look", without waiting, whatever the peer does. 0; -EAGAIN: the peer
 /// has many unread; or -errno.
 int look_send(int socket);
-/// Takes what look_send has sent, without waiting, at most looks_max. How many; 0: none; -EPIPE:
-/// hung up; -EPROTO: something else came.
-int looks_receive(int socket);
-inline constexpr int looks_max = 32;
+/// Takes one that look_send has sent, without waiting. 1; 0: none; -EPIPE: hung up; -EPROTO:
+/// something else came. Descriptors that come with it are dropped.
+int look_receive(int socket);
 /// Waits until the descriptor is readable or hung up. 1 yes, 0 deadline.
 int wait_readable(int descriptor, std::int64_t deadline_ns);
 

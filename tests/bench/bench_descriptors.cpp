@@ -17,8 +17,8 @@
 
 namespace {
 
-constexpr int repetitions = 5;
-constexpr int rounds = 4000;
+constexpr int repetitions = 21;
+constexpr int rounds = 2000;
 constexpr std::uint32_t block = 4096;
 
 void must(std::int32_t result, const char* what) {

@@ -322,7 +322,7 @@ TEST_CASE("a connection is for the device's consumer alone") {
   const auto is_taken = [&](const Message& question) {
     int socket = send_wake(set, question);
     REQUIRE(port::wait_readable(socket, port::never) == 1);
-    const bool taken = port::looks_receive(socket) == 1;
+    const bool taken = port::look_receive(socket) == 1;
     CHECK(end.is_open() == taken);
     port::close_descriptor(socket);
     end.close();
@@ -349,7 +349,7 @@ TEST_CASE("a connection is for the device's consumer alone") {
     if (port::directory_open(getenv("VDSET_RUNTIME_DIR"), false, directory, why) != 0) return 1;
     const int socket = port::socket_connect(directory, stem_of(set->name).text, port::never);
     if (socket < 0 || send_message(socket, right) != 0) return 2;
-    return port::wait_readable(socket, port::never) == 1 && port::looks_receive(socket) < 0 ? 0 : 3;
+    return port::wait_readable(socket, port::never) == 1 && port::look_receive(socket) < 0 ? 0 : 3;
   });
   CHECK(stranger.exit_code() == 0);
 }
