@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include "abi/library.hpp"
 #include "abi/wait.hpp"
 #include "tests/support/faults.hpp"
 
@@ -173,6 +174,7 @@ int run_role(int count, char** words) {
   own_part = who;
   is_main = true;
   stay_on_one_processor();
+  library::readable_for_ever();  // The one that the library keeps.
   const std::size_t descriptors = count_entries("/proc/self/fd");
   self.log().pid = static_cast<std::uint32_t>(getpid());
   atomics.before_kill(write_last_words);
