@@ -27,12 +27,10 @@ bool has_poll_set(const Pollable& p) {
 int make_descriptor(Pollable& p, const Source& source) {
   p.descriptor = p.signal = port::signal_create();
   if (p.signal < 0 || source.end_count == 0) return p.signal;
-  // Its signal goes with the object, a duplicate of the descriptor may stay.
-  const int for_ever = library::readable_for_ever();
-  int poller = for_ever < 0 ? -1 : port::poller_create();
+  // For close_pollable, where it must not fail.
+  int poller = library::readable_for_ever() < 0 ? -1 : port::poller_create();
   if (poller < 0) return 0;
-  if (port::poller_add(poller, p.signal, signal_key, false) == 0 &&
-      port::poller_add(poller, for_ever, closed_key, true) == 0)
+  if (port::poller_add(poller, p.signal, signal_key, false) == 0)
     p.descriptor = poller;
   else
     port::close_descriptor(poller);
@@ -45,18 +43,20 @@ void join_ends(Pollable& p) {
     p.source.end(p.source.object, i).join(p.descriptor, i);
 }
 
-/// `tell`: whoever polls it, or a duplicate, finds it readable from here on.
+/// `tell`: whoever polls it, or a duplicate, finds it readable from here on: a poll set gets a file
+/// that stays readable. Not before, for once one file is in 500 poll sets that are polled, the
+/// kernel lets no further one be polled. If that is so at the end, the signal stays open instead.
 void close_pollable(Pollable& p, bool tell) {
-  if (tell) {
-    port::signal_raise(p.signal);
-    if (has_poll_set(p)) {
-      for (std::uint32_t i = 0; i < p.source.end_count; ++i)
-        p.source.end(p.source.object, i).leave();
-      port::poller_expose(p.descriptor, library::readable_for_ever(), closed_key);
-    }
+  bool stays = false;
+  if (tell) port::signal_raise(p.signal);
+  if (tell && has_poll_set(p)) {
+    for (std::uint32_t i = 0; i < p.source.end_count; ++i)
+      p.source.end(p.source.object, i).leave();
+    const int for_ever = library::readable_for_ever();
+    stays = port::poller_add(p.descriptor, for_ever, closed_key, false) < 0;
   }
   if (has_poll_set(p)) port::close_descriptor(p.descriptor);
-  port::close_descriptor(p.signal);
+  if (!stays) port::close_descriptor(p.signal);
 }
 
 /// Takes what has made it readable. What peers have sent while it was armed, and no call had
@@ -71,7 +71,7 @@ void clear(Pollable& p) {
     if (key >= p.source.end_count) return;
     WakeEnd& end = p.source.end(p.source.object, static_cast<std::uint32_t>(key));
     found |= end.clear();
-    if (p.futile > futile_max) end.close();
+    if (p.futile > futile_max) end.bar();
   };
   if (p.source.end_count == 1) {
     clear_end(0);
@@ -84,11 +84,11 @@ void clear(Pollable& p) {
   if (found && is_armed(p)) ++p.futile;
 }
 
-/// Bit 1 where every look of a peer is seen: who has no connection wakes the word for either bit. A
-/// server's ends are never pending.
+/// Bit 1 where every look of a peer is seen, and for those who may still ask for a connection: who
+/// has none wakes the word for either bit.
 std::uint32_t bit_to_arm(Pollable& p) {
   const bool sees_looks =
-      has_poll_set(p) && (p.source.end_count > 1 || !p.source.end(p.source.object, 0).is_pending());
+      has_poll_set(p) && (p.source.invites || p.source.end(p.source.object, 0).is_met());
   return sees_looks ? core::event_descriptor : core::event_armed;
 }
 

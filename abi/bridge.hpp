@@ -21,6 +21,7 @@ struct Source {
   /// The connections by which peers may wake it, if there are any.
   std::uint32_t end_count = 0;
   WakeEnd& (*end)(void* object, std::uint32_t i) = nullptr;
+  bool invites = false;  // A server's: the peers ask for the connections.
 };
 
 class Bridge;

@@ -49,8 +49,6 @@ inline constexpr std::int64_t parting_wait_ns = 1'000'000'000;
 void nudge();
 /// Thread id to put into alive words; 0 without a thread.
 std::uint32_t thread_id();
-/// A descriptor that is readable as long as this process lives; made at the first call.
-int readable_for_ever();
 /// A descriptor that is always readable, as long as this process lives; made at the first call.
 int readable_for_ever();
 

@@ -253,7 +253,8 @@ int32_t vdset_server_get_descriptor(vdset_server* server, int* out) {
                       server->geometry.device_count,
                       [](void* of, std::uint32_t i) -> WakeEnd& {
                         return static_cast<vdset_server*>(of)->devices[i]->wake_end;
-                      }};
+                      },
+                      true};
   return open_pollable(server->bridges, owner, server->pollable, source, out);
 }
 

@@ -13,14 +13,13 @@ constexpr int looks_max = 2048;
 /// Under the lock, as the next two.
 void WakeEnd::end() {
   if (socket_ >= 0 && met_ && poller_ >= 0) port::poller_remove(poller_, socket_);
-  port::close_descriptor(socket_);
+  port::socket_end(socket_);
 }
 
 /// One that cannot be polled must not take looks.
 void WakeEnd::enter_poller() {
-  if (socket_ >= 0 && met_ && poller_ >= 0 && port::poller_add(poller_, socket_, key_, false) < 0) {
-    port::close_descriptor(socket_);
-  }
+  if (socket_ >= 0 && met_ && poller_ >= 0 && port::poller_add(poller_, socket_, key_, false) < 0)
+    port::socket_end(socket_);
 }
 
 void WakeEnd::meet() {
@@ -34,6 +33,7 @@ void WakeEnd::meet() {
 void WakeEnd::take(int socket) {
   const port::Locked guard(lock_);
   end();
+  if (barred_) return port::socket_end(socket);
   socket_ = socket;
   met_ = true;
   enter_poller();
@@ -44,6 +44,7 @@ void WakeEnd::take(int socket) {
 void WakeEnd::await(int socket) {
   const port::Locked guard(lock_);
   end();
+  if (barred_) return port::socket_end(socket);
   socket_ = socket;
   met_ = false;
 }
@@ -56,6 +57,13 @@ bool WakeEnd::is_open() {
 void WakeEnd::close() {
   const port::Locked guard(lock_);
   end();
+  barred_ = false;
+}
+
+void WakeEnd::bar() {
+  const port::Locked guard(lock_);
+  end();
+  barred_ = true;
 }
 
 void WakeEnd::join(int poller, std::uint64_t key) {
@@ -75,6 +83,12 @@ bool WakeEnd::is_pending() {
   const port::Locked guard(lock_);
   meet();
   return socket_ >= 0 && !met_;
+}
+
+bool WakeEnd::is_met() {
+  const port::Locked guard(lock_);
+  meet();
+  return socket_ >= 0 && met_;
 }
 
 bool WakeEnd::clear() {

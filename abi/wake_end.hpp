@@ -21,6 +21,8 @@ class WakeEnd {
   void await(int socket);
   bool is_open();
   void close();
+  /// Closes it, and takes no other before close is called: its peer looks for nothing.
+  void bar();
   /// In a forked child, where it is the parent's, too.
   void drop() { port::close_descriptor(socket_); }
 
@@ -28,8 +30,10 @@ class WakeEnd {
   void join(int poller, std::uint64_t key);
   /// The poll set is about to be closed.
   void leave();
-  /// Whether the server may have taken the connection, and the poll set does not show its looks.
+  /// Whether the peer may have taken the connection, and the poll set does not show its looks.
   bool is_pending();
+  /// Whether the poll set shows every look of the peer.
+  bool is_met();
   /// Takes what has come; closes what is of no use any more. Whether something had come.
   bool clear();
 
@@ -44,6 +48,7 @@ class WakeEnd {
   port::Mutex lock_;  // Innermost: nothing else is taken under it.
   int socket_ = -1;
   bool met_ = false;
+  bool barred_ = false;
   int poller_ = -1;
   std::uint64_t key_ = 0;
 };

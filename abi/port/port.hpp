@@ -152,6 +152,8 @@ void refuse_descriptors(int socket, bool refused);
 /// Whether the peer has not yet read all that was sent to it.
 bool has_unread(int socket);
 bool is_hung_up(int socket);
+/// Closes it, also for the peer of one that a child or another process holds as well.
+void socket_end(int& socket);
 /// What no other socket has while the system runs; 0 for what is none (any more).
 std::uint64_t socket_identity(int socket);
 
@@ -231,8 +233,6 @@ int poller_create();
 /// `key` comes back from poller_wait when the descriptor is readable or hung up; or, hangup_only,
 /// hung up. Level-triggered.
 int poller_add(int poller, int descriptor, std::uint64_t key, bool hangup_only);
-/// A descriptor that is in it for hang-ups is from now on there as a readable one. Cannot fail.
-void poller_expose(int poller, int descriptor, std::uint64_t key);
 void poller_remove(int poller, int descriptor);
 /// 1 with *key, 0 at the deadline; -EBADF or -EINVAL: this process has closed the poller.
 int poller_wait(int poller, std::int64_t deadline_ns, std::uint64_t& key);

@@ -178,6 +178,8 @@ void Process::say() const {
 
 void Process::signal(int number) const {
   REQUIRE(::kill(pid_, number) == 0);
+  siginfo_t stopped{};  // Until all its threads stand still.
+  if (number == SIGSTOP) REQUIRE(waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED) == 0);
 }
 
 void Process::kill() {

@@ -257,6 +257,10 @@ TEST_CASE("a hostile server that looks without end costs a loop a bounded number
     CHECK(turns > 10);
     CHECK_FALSE(is_readable(descriptor));
     round_trip(pair);
+    Impostor again;  // Before the device is closed it gets no other.
+    device->wake_end.await(again.replace());
+    CHECK_FALSE(device->wake_end.is_open());
+    device->wake_end.close();
   }
 }
 
@@ -453,6 +457,54 @@ TEST_CASE("a server that stands still, or knows no WAKE, makes no get_descriptor
   CHECK_FALSE(device->wake_end.is_open());
   REQUIRE(vdset_device_interrupt(device) == VDSET_OK);
   await_readable(other);
+}
+
+TEST_CASE("one loop polls more devices than the kernel lets poll sets share a file") {
+  const Deadline deadline(60);
+  rlimit limit{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  const int loop = epoll_create1(EPOLL_CLOEXEC);
+  REQUIRE(loop >= 0);
+  std::vector<std::unique_ptr<Pair>> pairs;
+  int refused = 0;
+  for (int set = 0; set < 8; ++set) {
+    pairs.push_back(std::make_unique<Pair>(Shape{64, 0}));
+    for (unsigned i = 0; i < 64; ++i) {
+      epoll_event event{};
+      event.events = EPOLLIN;
+      refused += epoll_ctl(loop, EPOLL_CTL_ADD, pairs.back()->agent.descriptor(i), &event) != 0;
+    }
+  }
+  CHECK(refused == 0);
+  pairs.clear();
+  close(loop);
+}
+
+TEST_CASE("a connection that closes itself ends for the peer, too, whoever holds a copy") {
+  const Deadline deadline;
+  Pair pair;
+  vdset_device* const device = pair.agent.devices[0];
+  pair.engine.descriptor();
+  const int descriptor = pair.agent.descriptor(0);
+  await_connection(device);
+  // A child that no fork handler sees.
+  const long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+  if (child == 0)
+    for (;;)
+      pause();
+  device->wake_end.close();
+  for (int round = 0; round < 4; ++round) {
+    arm(device);
+    REQUIRE(pair.engine.send(0) == VDSET_OK);
+    await_readable(descriptor);
+    answer(device);
+    reap(pair.engine);
+  }
+  CHECK(vdset::rescue_count(pair.agent.set->bridges) == 0);
+  kill(static_cast<pid_t>(child), SIGKILL);
+  waitpid(static_cast<pid_t>(child), nullptr, 0);
 }
 
 TEST_CASE("a forked child has none of the connections, and the parent's stay") {

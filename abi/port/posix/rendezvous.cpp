@@ -377,6 +377,11 @@ bool is_hung_up(int socket) {
   return poll(&p, 1, 0) > 0 && (p.revents & POLLNVAL) == 0;
 }
 
+void socket_end(int& socket) {
+  if (socket >= 0) shutdown(socket, SHUT_RDWR);
+  close_descriptor(socket);
+}
+
 std::uint64_t socket_identity(int socket) {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;

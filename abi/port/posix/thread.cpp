@@ -87,13 +87,6 @@ int poller_add(int poller, int descriptor, std::uint64_t key, bool hangup_only) 
       sys(Call::epoll_ctl, [&] { return epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event); }));
 }
 
-void poller_expose(int poller, int descriptor, std::uint64_t key) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = key;
-  epoll_ctl(poller, EPOLL_CTL_MOD, descriptor, &event);
-}
-
 void poller_remove(int poller, int descriptor) {
   epoll_ctl(poller, EPOLL_CTL_DEL, descriptor, nullptr);
 }
