@@ -45,7 +45,7 @@ void join_ends(Pollable& p) {
 
 /// `tell`: whoever polls it, or a duplicate, finds it readable from here on: a poll set gets a file
 /// that stays readable. Not before, for once one file is in 500 poll sets that are polled, the
-/// kernel lets no further one be polled. If that is so at the end, the signal stays open instead.
+/// kernel lets no further one be polled. If that is so at the end, the signal becomes that file.
 void close_pollable(Pollable& p, bool tell) {
   bool stays = false;
   if (tell) port::signal_raise(p.signal);
@@ -55,6 +55,7 @@ void close_pollable(Pollable& p, bool tell) {
     const int for_ever = library::readable_for_ever();
     stays = port::poller_add(p.descriptor, for_ever, closed_key, false) < 0;
   }
+  if (stays) library::keep_readable(p.signal);
   if (has_poll_set(p)) port::close_descriptor(p.descriptor);
   if (!stays) port::close_descriptor(p.signal);
 }

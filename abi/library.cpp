@@ -34,6 +34,7 @@ struct State {
   int poller = -1;
   int signal = -1;
   int always_readable = -1;
+  std::uint32_t kept_descriptors = 0;
   Watch* watches = nullptr;
   std::uint32_t watch_capacity = 0;
 
@@ -255,7 +256,19 @@ int readable_for_ever() {
   const int signal = port::signal_create();
   if (signal < 0) return signal;
   port::signal_raise(signal);
+  state.kept_descriptors = 1;
   return state.always_readable = signal;
+}
+
+void keep_readable(int descriptor) {
+  const port::Locked start(state.start_lock);
+  state.always_readable = descriptor;
+  ++state.kept_descriptors;
+}
+
+std::uint32_t kept_descriptors() {
+  const port::Locked start(state.start_lock);
+  return state.kept_descriptors;
 }
 
 }  // namespace vdset::library

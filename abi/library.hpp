@@ -51,6 +51,10 @@ void nudge();
 std::uint32_t thread_id();
 /// A descriptor that is always readable, as long as this process lives; made at the first call.
 int readable_for_ever();
+/// Takes this one, which is readable, in its place for those who ask from now on; both stay open.
+void keep_readable(int descriptor);
+/// How many descriptors these are.
+std::uint32_t kept_descriptors();
 
 }  // namespace library
 }  // namespace vdset
