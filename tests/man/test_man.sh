@@ -51,7 +51,7 @@ check "man finds the tool" found_by_name vdset
 check "a call's comment" says vdset_set "Makes a set under"
 check "a field's comment" says vdset_set "private bytes of the client just before"
 check "a code's comment" says vdset_error "the time is up; state unchanged, call again"
-check "a section's words" says vdset_descriptor "the duplicate stays readable for ever"
+check "a section's words" says vdset_descriptor "once the object has ended"
 check "what holds for every call" says vdset "No signal ends a wait"
 check "the README's example" says vdset "example DATABASE BACKUP"
 finish
