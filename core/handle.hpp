@@ -16,7 +16,8 @@ class HandleCodec {
       : salt_(salt),
         index_bits_(index_bits),
         index_mask_((1u << index_bits) - 1),
-        generation_mask_(kept_generations(index_bits)) {
+        generation_mask_(kept_generations(index_bits)),
+        judged_mask_((salt_unit - 1) & ~((1u << index_bits) - 1)) {
     Expects(salt >= 1 && salt <= salt_max);
     Expects(index_bits >= index_bits_min && index_bits <= index_bits_max);
   }
@@ -28,11 +29,10 @@ class HandleCodec {
     return handle >> (32 - salt_bits) == salt_;
   }
   constexpr std::uint32_t slot(std::uint32_t handle) const { return handle & index_mask_; }
-  /// Whether the handle carries exactly this slot generation (unused bits must be 0). Its salt is
-  /// judged by has_salt.
+  /// Whether the handle carries exactly this slot generation, of at most generation_bits (unused
+  /// bits must be 0). Its salt is judged by has_salt.
   constexpr bool has_generation(std::uint32_t handle, std::uint32_t generation) const {
-    return (handle & (salt_unit - 1) & ~index_mask_) == (generation & generation_mask_)
-                                                            << index_bits_;
+    return ((handle ^ generation << index_bits_) & judged_mask_) == 0;
   }
   constexpr std::uint32_t index_bits() const { return index_bits_; }
 
@@ -56,6 +56,7 @@ class HandleCodec {
   std::uint32_t index_bits_ = 0;
   std::uint32_t index_mask_ = 0;
   std::uint32_t generation_mask_ = 0;
+  std::uint32_t judged_mask_ = 0;  // All but salt and index.
 };
 
 static_assert(HandleCodec(62, 4).encode(15, generation_mask) != 0);
