@@ -42,13 +42,7 @@ class ServerRing {
 
   /// The oldest position whose command is not final, or the tail: where a new consumer starts
   /// (decision 2.6).
-  std::uint32_t first_outstanding() const {
-    for (std::uint32_t back = depth_; back > 0; --back) {
-      const std::uint32_t position = tail_ - back;
-      if (is_outstanding(position & (depth_ - 1))) return position;
-    }
-    return tail_;
-  }
+  std::uint32_t first_outstanding() const { return oldest_; }
 
   /// Puts a command into the next line and returns the line. Wait-free. The caller then rings the
   /// device's bell.
@@ -111,8 +105,10 @@ class ServerRing {
   /// commands may end meanwhile. Bounded by the depth.
   template <class Visit>
   void for_each_outstanding(Visit visit) const {
-    const std::uint32_t oldest = tail_ & (depth_ - 1);
-    if (visit_lines(oldest, depth_, visit)) visit_lines(0, oldest, visit);
+    for (std::uint32_t position = oldest_; position != tail_; ++position) {
+      const std::uint32_t line = position & (depth_ - 1);
+      if (is_outstanding(line) && !visit(line)) return;
+    }
   }
 
   /// The agent's re-check before it sleeps: whether any outstanding command is final, or its line
@@ -219,26 +215,11 @@ class ServerRing {
     Expects(is_outstanding(line));
     outstanding_[line / 32] &= ~(1u << (line % 32));
     --outstanding_count_;
+    while (oldest_ != tail_ && !is_outstanding(oldest_ & (depth_ - 1)))
+      ++oldest_;
   }
 
  private:
-  /// The outstanding lines from `from` to before `to`; false when visit ended it.
-  template <class Visit>
-  bool visit_lines(std::uint32_t from, std::uint32_t to, Visit& visit) const {
-    while (from < to) {
-      const std::uint32_t group = from / 32;
-      const std::uint32_t left = outstanding_[group] >> (from % 32);
-      if (left == 0) {
-        from = 32 * (group + 1);
-        continue;
-      }
-      from += static_cast<std::uint32_t>(std::countr_zero(left));
-      if (from < to && !visit(from)) return false;
-      ++from;
-    }
-    return true;
-  }
-
   static constexpr std::uint32_t cas_tries_max = 8;
   struct Shadow {
     std::uint32_t lap;
@@ -259,6 +240,7 @@ class ServerRing {
   gsl::span<CommandLine> commands_;
   std::uint32_t depth_ = 0;
   std::uint32_t tail_ = 0;
+  std::uint32_t oldest_ = 0;  // What is before it is not outstanding.
   std::uint32_t outstanding_count_ = 0;
   std::uint32_t outstanding_[queue_depth_max / 32] = {};
   Shadow shadow_[queue_depth_max] = {};
