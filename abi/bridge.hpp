@@ -28,7 +28,7 @@ class Bridge;
 
 /// One descriptor: armed by its consumer, made readable by a peer's look, the bridge or arm itself.
 struct Pollable {
-  Pollable() { port::mutex_init(lock); }
+  Pollable() = default;
   port::Mutex lock;  // Guards the rest. Outermost: taken with no other lock held.
   Bridge* bridge = nullptr;
   Source source{};
@@ -53,7 +53,7 @@ struct BridgeOwner {
 
 /// The bridges of one set or server: one thread with futex_waitv, else one for each descriptor.
 struct BridgeHome {
-  BridgeHome() { port::mutex_init(lock); }
+  BridgeHome() = default;
   port::Mutex lock;
   Bridge* first = nullptr;
 };

@@ -14,7 +14,6 @@ struct Log {
   vdset_log call = nullptr;  // With the context, under the lock.
   void* context = nullptr;
   std::atomic<std::uint32_t> level{VDSET_LOG_OFF};
-  Log() { port::mutex_init(lock); }
 };
 Log log;
 

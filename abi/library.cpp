@@ -37,11 +37,6 @@ struct State {
   std::uint32_t kept_descriptors = 0;
   Watch* watches = nullptr;
   std::uint32_t watch_capacity = 0;
-
-  State() {
-    port::mutex_init(start_lock);
-    port::mutex_init(lock);
-  }
 };
 State state;
 
@@ -124,8 +119,8 @@ void after_fork_in_child() {
   port::close_descriptor(state.poller);
   port::close_descriptor(state.signal);
   if (state.watch_capacity > 0) std::memset(state.watches, 0, sizeof(Watch) * state.watch_capacity);
-  port::mutex_init(state.lock);
-  port::mutex_init(state.start_lock);
+  state.lock = {};
+  state.start_lock = {};
 }
 
 int start_thread() {

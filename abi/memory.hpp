@@ -18,7 +18,6 @@ void release(void* memory);
 template <class T>
 class Recycler {
  public:
-  Recycler() { port::mutex_init(lock_); }
   T* get() {
     const port::Locked guard(lock_);
     T* object = free_;

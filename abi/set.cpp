@@ -251,10 +251,6 @@ vdset_set* make_set(bool primary) {
   set->role.tick = role_tick;
   set->role.forked = role_forked;
   set->role.needs_thread = primary || !port::has_wait_many();
-  port::mutex_init(set->lock);
-  port::mutex_init(set->open_lock);
-  port::mutex_init(set->grow_lock);
-  port::mutex_init(set->request_lock);
   return set;
 }
 

@@ -11,7 +11,7 @@ namespace vdset {
 
 class WakeEnd {
  public:
-  WakeEnd() { port::mutex_init(lock_); }
+  WakeEnd() = default;
   WakeEnd(const WakeEnd&) = delete;
   WakeEnd& operator=(const WakeEnd&) = delete;
 

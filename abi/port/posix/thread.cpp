@@ -1,5 +1,4 @@
-// abi/port/posix/thread.cpp: mutexes and threads of this process, and the poll set of the library
-// thread.
+// abi/port/posix/thread.cpp: threads of this process, and the poll set of the library thread.
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,12 +15,8 @@
 namespace vdset::port {
 namespace {
 
-static_assert(sizeof(pthread_mutex_t) <= sizeof(Mutex::state) &&
-              sizeof(pthread_t) <= sizeof(Thread::state));
+static_assert(sizeof(pthread_t) <= sizeof(Thread::state));
 
-pthread_mutex_t& native(Mutex& mutex) {
-  return *reinterpret_cast<pthread_mutex_t*>(mutex.state);
-}
 pthread_t& native(Thread& thread) {
   return *reinterpret_cast<pthread_t*>(thread.state);
 }
@@ -35,19 +30,6 @@ int poll_milliseconds(std::int64_t deadline_ns) {
   if (left <= 0) return 0;
   return left < std::numeric_limits<int>::max() ? static_cast<int>(left)
                                                 : std::numeric_limits<int>::max();
-}
-
-void mutex_init(Mutex& mutex) {
-  pthread_mutex_init(new (mutex.state) pthread_mutex_t, nullptr);
-}
-void mutex_lock(Mutex& mutex) {
-  pthread_mutex_lock(&native(mutex));
-}
-bool mutex_try_lock(Mutex& mutex) {
-  return pthread_mutex_trylock(&native(mutex)) == 0;
-}
-void mutex_unlock(Mutex& mutex) {
-  pthread_mutex_unlock(&native(mutex));
 }
 
 int thread_start(Thread& thread, void* (*run)(void*), void* context) {

@@ -94,4 +94,19 @@ void wake_word(const core::Word& word) {
   });
 }
 
+void mutex_wait(Mutex& mutex) {
+  constexpr int spins = 32;  // As long as two sleepless calls take.
+  for (int i = 0; i < spins && processor_count() > 1; ++i) {
+    cpu_relax();
+    if (__atomic_load_n(&mutex.word, __ATOMIC_RELAXED) == 0 && mutex_try_lock(mutex)) return;
+  }
+  // Taken from here on with 2: perhaps nobody else sleeps, then one wake is for nothing.
+  while (__atomic_exchange_n(&mutex.word, 2, __ATOMIC_ACQUIRE) != 0)
+    syscall(VDSET_SYS_FUTEX, &mutex.word, FUTEX_WAIT_PRIVATE, 2, nullptr, nullptr, 0);
+}
+
+void mutex_wake(Mutex& mutex) {
+  syscall(VDSET_SYS_FUTEX, &mutex.word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
 }  // namespace vdset::port
