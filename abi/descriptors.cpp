@@ -117,12 +117,10 @@ int32_t vdset_device_get_descriptor(vdset_device* device, int* out) {
 }
 
 int32_t vdset_device_arm(vdset_device* device) {
-  const Visit visit(visits_of(device));
+  const Turn turn(visits_of(device));
+  if (!turn.mine()) return refuse_turn(device);
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
-  const Turn turn(device->fetching);
-  if (!turn.mine())
-    return fail(VDSET_E_BUSY, "device %s: another thread is in get_command", device->name.text);
   return arm_pollable(device->pollable, device->name.text, device->closed.load(), port::never,
                       copy_ring);
 }

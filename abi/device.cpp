@@ -201,6 +201,13 @@ void put_device(vdset_device& device) {
   devices.put(&device);
 }
 
+std::int32_t refuse_turn(vdset_device* device) {
+  const Visit visit(visits_of(device));
+  const std::int32_t result = judge_object(device, Kind::device, "device");
+  if (result != VDSET_OK) return result;
+  return fail(VDSET_E_BUSY, "device %s: another thread is in get_command", device->name.text);
+}
+
 [[gnu::noinline]] static void wake_agent(vdset_device& device, core::Word& bell,
                                          std::uint32_t armed) {
   // Once: the next wait of this device asks for a connection.
@@ -225,7 +232,8 @@ static bool is_ready_for_handles(const vdset_set* set) {
          set->configured.load(std::memory_order_acquire);
 }
 
-static core::Resolved resolve(vdset_set& set, std::uint32_t handle, const core::PoolMap& map) {
+[[gnu::always_inline]] static inline core::Resolved resolve(vdset_set& set, std::uint32_t handle,
+                                                            const core::PoolMap& map) {
   return set.slots.resolve(atomics, handle, map.slot_total());
 }
 
@@ -291,13 +299,11 @@ int32_t vdset_set_open_device(vdset_set* set, const char* name, vdset_device** o
 
 int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
                                  const vdset_command** out) {
-  const Visit visit(visits_of(device));
+  const Turn turn(visits_of(device));
+  if (!turn.mine()) return refuse_turn(device);
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
-  const Turn turn(device->fetching);
-  if (!turn.mine())
-    return fail(VDSET_E_BUSY, "device %s: another thread is in get_command", device->name.text);
   if (timeout_ns != 0 && is_armed(device->pollable)) disarm_pollable(device->pollable);
   const std::int32_t fetched = fetch(*device, timeout_ns, out);
   if (fetched == VDSET_OK && is_armed(device->pollable)) disarm_pollable(device->pollable);

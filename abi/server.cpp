@@ -24,9 +24,6 @@ vdset_server* make_server() {
     peer.socket = peer.request_socket = peer.pidfd = -1;
     peer.socket_watch = peer.request_watch = peer.pid_watch = -1;
   }
-  port::mutex_init(server->state_lock);
-  port::mutex_init(server->pool_lock);
-  port::mutex_init(server->configure_lock);
   server->role.ready = server_ready;
   server->role.tick = server_tick;
   server->role.forked = server_forked;
@@ -41,7 +38,6 @@ vdset_server_device* make_device(vdset_server& server, std::uint32_t index) {
   device->index = index;
   device->consumer = core::nobody;
   device->c_descriptor = -1;
-  port::mutex_init(device->lock);
   for (std::uint32_t i = 0; i < core::finished_max; ++i)
     device->pending[i].next_free = i + 1;
   return device;
@@ -458,9 +454,8 @@ void poison_device(vdset_server& server, std::uint32_t device, const core::Finis
   abort_server(server, VDSET_CALL_POISONED, core::server_index, text, 0);
 }
 
-bool is_over(vdset_server& server) {
-  if (server.aborted.load(std::memory_order_relaxed)) return true;
-  if (server.wake == nullptr || state_of(server) == SetState::terminated) return false;
+bool end_if_due(vdset_server& server) {
+  if (state_of(server) == SetState::terminated) return false;
   if (core::abort_requested(atomics, *server.wake) != 0) {
     const port::Locked guard(library::lock());
     obey_request(server);
@@ -686,7 +681,7 @@ int32_t vdset_server_free_buffer(vdset_server* server, void* buffer, uint32_t si
   const std::uint32_t slot = map.slot_at(buffer);
   const bool fits = slot != core::no_slot && size_bytes <= map.plan(map.pool_of(slot)).data_bytes;
   if (fits && server->buffers.release(atomics, slot)) {
-    if (server->buffers.state(slot) != core::SlotState::free) readmit_freed(*server, slot);
+    if (server->buffers.state(atomics, slot) != core::SlotState::free) readmit_freed(*server, slot);
     return VDSET_OK;
   }
   return fail(VDSET_E_INVALID,

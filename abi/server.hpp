@@ -72,7 +72,7 @@ struct vdset_server {
   vdset::core::ServerPart part;
   vdset::Published<vdset::core::WakeWords> wake;  // Null until there are parts.
 
-  // Buffers; under pool_lock.
+  // Buffers; under pool_lock, but for what BufferPool says.
   vdset::port::Mutex pool_lock;
   struct Request {
     std::uint32_t size_bytes, alignment, count;
@@ -109,7 +109,6 @@ struct vdset_server {
   std::uint32_t losses_told;  // To the primary.
 
   // The agent.
-  std::atomic<bool> agent_running;
   vdset::SpinBudget spin;
   vdset_command** pulled;  // Ring of final commands without a completion.
   std::uint32_t pulled_capacity, pulled_head, pulled_count;
@@ -136,8 +135,16 @@ void abort_server(vdset_server& server, std::uint32_t call, std::uint32_t partic
                   const char* text, std::int32_t code);
 /// Ends the set for what a device's command word says.
 void poison_device(vdset_server& server, std::uint32_t device, const core::FinishedList& found);
-/// Whether the set is over for the server: aborted by anyone, or the primary gone. Latches.
-bool is_over(vdset_server& server);
+/// Ends the set if it is to be: aborted by anyone, or the primary gone. Whether it is aborted.
+bool end_if_due(vdset_server& server);
+/// Whether the set is over for the server. Latches. Costs no more than its words' loads.
+inline bool is_over(vdset_server& server) {
+  if (server.aborted.load(std::memory_order_relaxed)) return true;
+  const core::WakeWords* const wake = server.wake;
+  const bool due = wake != nullptr && (core::abort_requested(atomics, *wake) != 0 ||
+                                       is_dead(&wake->primary_alive.alive));
+  return due && end_if_due(server);
+}
 std::int32_t fail_aborted(vdset_server& server);
 /// A snapshot.
 core::SetState state_of(const vdset_server& server);
@@ -187,7 +194,7 @@ void end_quarantine(vdset_server& server, std::uint32_t participant);
 /// Of a buffer that its owner has freed: if it waits for new pages only, nobody uses it now. Under
 /// pool_lock.
 void readmit_freed(vdset_server& server, std::uint32_t slot);
-/// The same of one that its owner sends again; false: it cannot be lent. Under pool_lock.
+/// The same of one that its owner sends again; false: it cannot be lent.
 bool lend_again(vdset_server& server, std::uint32_t slot, std::uint32_t opcode,
                 std::uint32_t participant);
 

@@ -63,11 +63,10 @@ core::Sent queue(vdset_server_device& device, vdset_command& command, std::uint3
     return core::Sent::queue_full;
   std::uint32_t handle = 0;
   if (slot != core::no_slot) {
-    const port::Locked pool(server.pool_lock);
     bad_buffer = !server.buffers.lend(atomics, slot, device.consumer) &&
                  !lend_again(server, slot, command.code, device.consumer);
     if (bad_buffer) return core::Sent::closed;
-    handle = server.codec.encode(slot, server.buffers.generation(slot));
+    handle = server.codec.encode(slot, server.buffers.generation(atomics, slot));
   }
   const std::uint32_t cookie = device.pending_free;
   auto& pending = device.pending[cookie];
@@ -81,7 +80,6 @@ core::Sent queue(vdset_server_device& device, vdset_command& command, std::uint3
     device.pending_free = next_free;
     mark_outstanding(server, device.index);
   } else if (slot != core::no_slot) {
-    const port::Locked pool(server.pool_lock);
     server.buffers.take_back(atomics, slot);
   }
   return sent;

@@ -65,7 +65,8 @@ bool quarantine_failed(vdset_server& server, vdset_server_device& device, std::u
 }
 
 void readmit_freed(vdset_server& server, std::uint32_t slot) {
-  if (server.buffers.wants_pages(slot, SlotState::free) && renew_pages(server, slot, false))
+  if (server.buffers.wants_pages(atomics, slot, SlotState::free) &&
+      renew_pages(server, slot, false))
     server.buffers.readmit(atomics, slot);
 }
 
@@ -79,7 +80,9 @@ void end_quarantine(vdset_server& server, std::uint32_t participant) {
 bool lend_again(vdset_server& server, std::uint32_t slot, std::uint32_t opcode,
                 std::uint32_t participant) {
   const bool keep = opcode != core::opcode_read;
-  if (!server.buffers.wants_pages(slot, SlotState::live) || !renew_pages(server, slot, keep))
+  const port::Locked guard(server.pool_lock);
+  if (!server.buffers.wants_pages(atomics, slot, SlotState::live) ||
+      !renew_pages(server, slot, keep))
     return false;
   server.buffers.readmit(atomics, slot);
   return server.buffers.lend(atomics, slot, participant);

@@ -35,7 +35,6 @@ struct vdset_device {
   vdset::Name name;
   vdset::port::Mapping c;
   vdset::core::ClientRing<vdset::Atomics> ring;
-  std::atomic<bool> fetching;     // A thread is in get_command.
   std::atomic<bool> closed;       // CLOSE was delivered.
   std::atomic<bool> interrupted;  // The next wait ends.
   vdset::SpinBudget spin;
@@ -226,6 +225,8 @@ std::int32_t ask(vdset_set& set, Message& question, Message& answer, Descriptors
 
 // ---- device.cpp
 bool is_closed_by_server(const vdset_device& device);
+/// For a call that did not get its turn: null, closed, or another thread has it.
+std::int32_t refuse_turn(vdset_device* device);
 
 // ---- descriptors.cpp
 /// Asks the server for a wake connection for the device; waits for nothing. Without one it is woken

@@ -143,13 +143,14 @@ bool spin_until(std::int64_t start_ns, std::int64_t budget_ns, Ready ready) {
 }
 
 /// Waits on an armed bell until ready() or the deadline; false at the deadline. ready() must be
-/// cheap, make no system call, and include abort and death. One waiter per bell.
-template <class Ready>
+/// cheap, make no system call, and include abort and death; look(), which is asked while it spins,
+/// may also take what it finds. One waiter per bell.
+template <class Ready, class Look>
 bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadline_ns,
-                  SpinBudget& spin, Ready ready) {
+                  SpinBudget& spin, Ready ready, Look look) {
   const std::int64_t budget = spin.next_ns();
   if (budget > 0) {
-    if (spin_until(port::now_ns(), budget, ready)) {
+    if (spin_until(port::now_ns(), budget, look)) {
       spin.hit();
       return true;
     }
@@ -168,6 +169,12 @@ bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadli
     }
     guard.note(woken, deadline_ns);
   }
+}
+
+template <class Ready>
+bool wait_on_bell(core::Word& bell, const core::Word* alive, std::int64_t deadline_ns,
+                  SpinBudget& spin, Ready ready) {
+  return wait_on_bell(bell, alive, deadline_ns, spin, ready, ready);
 }
 
 /// A pointer that one thread sets once, after all it leads to; null before. Others see it whole.

@@ -33,7 +33,7 @@ enum class Site : std::uint8_t {
   // Doorbells (core/doorbell.hpp).
   bell_check, bell_bump, bell_force, bell_arm, bell_disarm, bell_watch,
   // Slots (core/slot_table.hpp, core/buffer_pool.hpp).
-  slot_publish, slot_resolve,
+  slot_publish, slot_resolve, slot_shadow, slot_take, slot_release,
   // State of the set (core/set_state.hpp).
   state_publish, state_read, pool_publish, pool_read, device_publish, device_read,
   participant_publish, participant_read, record_publish, record_read, abort_request, abort_read,
@@ -100,6 +100,9 @@ inline constexpr SiteRow site_table[] = {
     {Site::bell_watch, Order::acquire, "bell_watch", "notice", "bell_force"},
     {Site::slot_publish, Order::release, "slot_publish", "slot_published", "slot_resolve"},
     {Site::slot_resolve, Order::acquire, "slot_resolve", "slot_published", "slot_publish"},
+    {Site::slot_shadow, Order::relaxed, "slot_shadow", "-", "expected value of slot_take"},
+    {Site::slot_take, Order::acquire, "slot_take", "slot_owned", "slot_release"},
+    {Site::slot_release, Order::release, "slot_release", "slot_owned", "slot_take"},
     {Site::state_publish, Order::release, "state_publish", "state_published", "state_read"},
     {Site::state_read, Order::acquire, "state_read", "state_published", "state_publish"},
     {Site::pool_publish, Order::release, "pool_publish", "pool_published", "pool_read"},

@@ -1,7 +1,8 @@
 // core/buffer_pool.hpp: the server's private buffer allocator, published as slot words. Layer core:
 // freestanding.
 // One writer process, so no recovery problem: the truth is the private shadow, S only shows it.
-// Under the pool's process-local lock.
+// Under the pool's process-local lock, but for lend, give_back and take_back: a LIVE buffer goes to
+// whose exchange takes it, a LENT one is its command's. Edges slot_published, slot_owned.
 #pragma once
 #include <gsl/assert>
 #include <gsl/span>
@@ -44,7 +45,7 @@ class BufferPool {
     }
     if (best == nullptr) return no_slot;
     const std::uint32_t slot = pop(*best);
-    publish(a, slot, {SlotState::live, nobody, shadow(slot).generation + 1});
+    publish(a, slot, {SlotState::live, nobody, shadow(a, slot).generation + 1});
     return slot;
   }
 
@@ -64,81 +65,78 @@ class BufferPool {
 
   /// FreeBuffer. False: the slot is not allocated, or lent to a command.
   [[nodiscard]] bool release(A& a, std::uint32_t slot) {
-    const SlotWord word = shadow(slot);
+    const SlotWord word = shadow(a, slot);
     if (word.state == SlotState::quarantined && owed_[slot] == SlotState::live) {
       owed_[slot] = SlotState::free;
       return true;
     }
-    if (word.state != SlotState::live) return false;
-    publish(a, slot, {SlotState::free, nobody, word.generation});
+    if (!take_live(a, slot, {SlotState::free, nobody, word.generation})) return false;
     push(lists_[pool_of(slot)], slot);
     return true;
   }
 
   /// SendCommand with this buffer, for the consumer `participant` (nobody: not open yet). False:
-  /// not allocated, or lent already.
+  /// not allocated, or lent already. Any thread.
   [[nodiscard]] bool lend(A& a, std::uint32_t slot, std::uint32_t participant) {
-    const SlotWord word = shadow(slot);
-    if (word.state != SlotState::live) return false;
-    publish(a, slot, {SlotState::lent, participant, word.generation});
-    return true;
+    return take_live(a, slot, {SlotState::lent, participant, shadow(a, slot).generation});
   }
 
   /// The command is final: back to its owner. In lease sets the generation moves on, so that its
-  /// handles are refused before the callback runs.
-  void give_back(A& a, std::uint32_t slot) {
-    const SlotWord word = shadow(slot);
-    if (word.state == SlotState::quarantined) {
-      owed_[slot] = SlotState::live;
-      return;
-    }
+  /// handles are refused before the callback runs. Under the lock of the command's device. False:
+  /// it is quarantined; owe_back then does it.
+  [[nodiscard]] bool give_back(A& a, std::uint32_t slot) {
+    const SlotWord word = shadow(a, slot);
+    if (word.state == SlotState::quarantined) return false;
     Expects(word.state == SlotState::lent);
     publish(a, slot, {SlotState::live, nobody, word.generation + (lease_ ? 1u : 0u)});
+    return true;
   }
+  void owe_back(std::uint32_t slot) { owed_[slot] = SlotState::live; }
 
-  /// SendCommand failed after lend: nobody saw the handle.
+  /// SendCommand failed after lend: nobody saw the handle. As give_back.
   void take_back(A& a, std::uint32_t slot) {
-    const SlotWord word = shadow(slot);
+    const SlotWord word = shadow(a, slot);
     Expects(word.state == SlotState::lent);
     publish(a, slot, {SlotState::live, nobody, word.generation});
   }
 
   /// Takes a lent buffer out of use: `holder`, a process that left but lives, may still touch it;
-  /// nobody: it is dead, but its pages could not be replaced. Its owner goes on owning it.
+  /// nobody: it is dead, but its pages could not be replaced. Its owner goes on owning it. Under
+  /// the lock of the command's device, too.
   void quarantine(A& a, std::uint32_t slot, std::uint32_t holder) {
-    const SlotWord word = shadow(slot);
+    const SlotWord word = shadow(a, slot);
     if (word.state == SlotState::quarantined) return;
-    Expects(word.state == SlotState::lent || word.state == SlotState::live);
-    owed_[slot] = word.state;
+    Expects(word.state == SlotState::lent);
+    owed_[slot] = SlotState::lent;
     publish(a, slot, {SlotState::quarantined, holder, word.generation});
   }
   /// That process is dead: with new pages its buffers can be used again.
   void forget_holder(A& a, std::uint32_t holder) {
     for (std::uint32_t slot = 0; slot < slots_max; ++slot) {
-      const SlotWord word = shadow(slot);
+      const SlotWord word = shadow(a, slot);
       if (word.state == SlotState::quarantined && word.participant == holder)
         publish(a, slot, {SlotState::quarantined, nobody, word.generation});
     }
   }
   /// Quarantined, and the one reason is its pages: it is to its owner `owed`, FREE or LIVE.
-  [[nodiscard]] bool wants_pages(std::uint32_t slot, SlotState owed) const {
-    const SlotWord word = shadow(slot);
+  [[nodiscard]] bool wants_pages(A& a, std::uint32_t slot, SlotState owed) const {
+    const SlotWord word = shadow(a, slot);
     return word.state == SlotState::quarantined && word.participant == nobody &&
            owed_[slot] == owed;
   }
   /// It has new pages: back into use, as what it is to its owner.
   void readmit(A& a, std::uint32_t slot) {
-    const std::uint32_t generation = shadow(slot).generation;
-    if (wants_pages(slot, SlotState::live))
+    const std::uint32_t generation = shadow(a, slot).generation;
+    if (wants_pages(a, slot, SlotState::live))
       return publish(a, slot, {SlotState::live, nobody, generation + (lease_ ? 1u : 0u)});
-    Expects(wants_pages(slot, SlotState::free));
+    Expects(wants_pages(a, slot, SlotState::free));
     publish(a, slot, {SlotState::free, nobody, generation});
     push(lists_[pool_of(slot)], slot);
   }
 
-  [[nodiscard]] SlotState state(std::uint32_t slot) const { return shadow(slot).state; }
-  [[nodiscard]] std::uint32_t generation(std::uint32_t slot) const {
-    return shadow(slot).generation;
+  [[nodiscard]] SlotState state(A& a, std::uint32_t slot) const { return shadow(a, slot).state; }
+  [[nodiscard]] std::uint32_t generation(A& a, std::uint32_t slot) const {
+    return shadow(a, slot).generation;
   }
 
  private:
@@ -151,9 +149,9 @@ class BufferPool {
     std::uint32_t alignment;
   };
 
-  SlotWord shadow(std::uint32_t slot) const {
+  SlotWord shadow(A& a, std::uint32_t slot) const {
     Expects(slot < slots_max);
-    return SlotWord::unpack(shadow_[slot]);
+    return SlotWord::unpack(a.template load<Site::slot_shadow>(shadow_[slot]));
   }
   std::uint32_t pool_of(std::uint32_t slot) const {
     std::uint32_t pool = 0;
@@ -161,11 +159,25 @@ class BufferPool {
       ++pool;
     return pool;
   }
-  void publish(A& a, std::uint32_t slot, const SlotWord& word) {
-    shadow_[slot] = word.pack();
+  void show(A& a, std::uint32_t slot, const SlotWord& word) {
     // Edge slot_published: what the server wrote into the buffer is visible to whoever resolves the
     // handle.
-    a.template store<Site::slot_publish>(words_[slot], shadow_[slot]);
+    a.template store<Site::slot_publish>(words_[slot], word.pack());
+  }
+  /// Of a slot that is the caller's alone.
+  void publish(A& a, std::uint32_t slot, const SlotWord& word) {
+    show(a, slot, word);
+    // Edge slot_owned: whoever takes the buffer next has all that was done with it behind him, what
+    // S shows of it, too.
+    a.template store<Site::slot_release>(shadow_[slot], word.pack());
+  }
+  /// LIVE becomes `next`, of the same generation. False: it is not LIVE, or another was first.
+  bool take_live(A& a, std::uint32_t slot, const SlotWord& next) {
+    std::uint32_t found = SlotWord{SlotState::live, nobody, next.generation}.pack();
+    if (!a.template compare_exchange<Site::slot_take>(shadow_[slot], found, next.pack()))
+      return false;
+    show(a, slot, next);
+    return true;
   }
   void push(FreeList& list, std::uint32_t slot) {
     if (list.count++ == 0)
@@ -186,7 +198,7 @@ class BufferPool {
   bool lease_ = true;
   std::uint32_t pool_count_ = 0;
   FreeList lists_[pools_max] = {};
-  std::uint32_t shadow_[slots_max] = {};
+  Word shadow_[slots_max] = {};
   std::uint16_t next_[slots_max] = {};
   SlotState owed_[slots_max] = {};  // What a quarantined slot is to its owner.
 };

@@ -40,9 +40,9 @@ class SlotCase {
       buffer_.write(round);
       require(pool_.lend(a, slot, consumer_index), "an allocated slot cannot be lent");
       require(!pool_.release(a, slot), "a lent slot is freed");
-      handle_ = codec_.encode(slot, pool_.generation(slot));
+      handle_ = codec_.encode(slot, pool_.generation(a, slot));
       finished_.receive();
-      pool_.give_back(a, slot);
+      require(pool_.give_back(a, slot), "a lent slot is not given back");
       called_back_.send(round);
       require(pool_.release(a, slot), "a slot given back cannot be freed");
     }
@@ -75,6 +75,43 @@ class SlotCase {
   uint32_t handle_ = 0;  // A channel that orders nothing.
   Channel<bool> finished_;
   Channel<uint32_t> called_back_;
+};
+
+/// Goal: of two threads of the server that send one buffer each has it alone, with all that the
+/// other did with it behind it; what S shows of it is of the last.
+/// Method: both lend it and give it back again, with nothing between them but its slot.
+template <class A>
+class OwnerCase {
+ public:
+  void start() {
+    Explorer& explorer = Explorer::current();
+    explorer.name(words_[0], "slot", 0);
+    A a;
+    pool_ = core::BufferPool<A>(words_, false);
+    pool_.add_pool(a, core::plan_pool(0, 1, 4096, 64, 0, 4096), 7);
+    require(pool_.allocate(a, 4096, 64) == 0, "the free slot is not found");
+    explorer.spawn("sender", Fate::immortal, [this] { sends(1); });
+    explorer.spawn("other sender", Fate::immortal, [this] { sends(2); });
+  }
+  void check() {
+    A a;
+    const auto word = core::SlotWord::unpack(words_[0].value);
+    require(word.state == core::SlotState::live && pool_.state(a, 0) == word.state,
+            "S shows another state than the last");
+  }
+
+ private:
+  void sends(uint32_t what) {
+    A a;
+    if (!pool_.lend(a, 0, consumer_index)) return;
+    buffer_.write(what);
+    require(buffer_.read() == what, "two have the buffer");
+    require(pool_.give_back(a, 0), "a lent slot is not given back");
+  }
+
+  Word words_[core::slots_max]{};
+  core::BufferPool<A> pool_;
+  Payload buffer_;
 };
 
 /// Goal: who sees INITIALIZING sees the configuration; any number of threads waits on the set's
@@ -347,6 +384,7 @@ void add_state_cases(Registry& registry) {
   using A = ExplorerAtomics;
   auto& cases = registry.cases;
   cases.push_back({"handles", {{3, 1, 0}}, explore<SlotCase<A>>});
+  cases.push_back({"buffer owners", {{3, 1, 0}}, explore<OwnerCase<A>>});
   cases.push_back({"configuration", {{2, 2, 0}}, explore<ConfigurationCase<A>>});
   cases.push_back({"rows", {{3, 1, 0}}, explore<RowsCase<A>>});
   cases.push_back({"new pool", {{3, 1, 0}}, explore<NewPoolCase<A>>});

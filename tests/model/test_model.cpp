@@ -196,6 +196,8 @@ constexpr Edge edges[] = {
     {Site::bell_watch, nothing, "notice", "configuration"},
     {Site::slot_publish, nothing, "slot_published", "handles"},
     {Site::slot_resolve, nothing, "slot_published", "handles"},
+    {Site::slot_take, nothing, "slot_owned", "buffer owners"},
+    {Site::slot_release, nothing, "slot_owned", "buffer owners"},
     {Site::state_publish, nothing, "state_published", "configuration"},
     {Site::state_read, nothing, "state_published", "configuration"},
     {Site::pool_publish, nothing, "pool_published", "rows"},

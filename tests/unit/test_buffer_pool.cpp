@@ -2,7 +2,9 @@
 // Goal: the server's allocator gives each buffer to one owner at a time, reuses as late as it can,
 // and shows in S what docs/format.md, "Slot word", says.
 // Method: call by call with the published word looked at; then at random against a model.
+#include <sched.h>
 #include <deque>
+#include <thread>
 #include "core/buffer_pool.hpp"
 #include "core/slot_table.hpp"
 #include "tests/unit/support.hpp"
@@ -31,8 +33,8 @@ struct Rig {
              std::uint32_t generation) const {
     const SlotWord w = word(slot);
     return w.state == state && w.participant == participant &&
-           w.generation == (generation & 0xfffff) && pool.state(slot) == state &&
-           pool.generation(slot) == (generation & 0xfffff);
+           w.generation == (generation & 0xfffff) && pool.state(a, slot) == state &&
+           pool.generation(a, slot) == (generation & 0xfffff);
   }
   Refusal resolve(std::uint32_t handle) const {
     return SlotTable<RealAtomics>(words, codec(), lease).resolve(a, handle, slots).refusal;
@@ -109,7 +111,7 @@ TEST_CASE("lending names the consumer and is possible once") {
   rig.add(1, 1024);
   CHECK_FALSE(rig.pool.lend(a, 0, 5));  // Not allocated.
   REQUIRE(rig.pool.allocate(a, 1, 1) == 0);
-  const std::uint32_t generation = rig.pool.generation(0);
+  const std::uint32_t generation = rig.pool.generation(a, 0);
   CHECK(rig.pool.lend(a, 0, 5));
   CHECK(rig.shows(0, SlotState::lent, 5, generation));
   CHECK_FALSE(rig.pool.lend(a, 0, 5));
@@ -122,7 +124,7 @@ TEST_CASE("taken back, a buffer keeps its generation: nobody saw the handle") {
     Rig rig(lease);
     rig.add(1, 1024);
     REQUIRE(rig.pool.allocate(a, 1, 1) == 0);
-    const std::uint32_t generation = rig.pool.generation(0);
+    const std::uint32_t generation = rig.pool.generation(a, 0);
     REQUIRE(rig.pool.lend(a, 0, nobody));
     rig.pool.take_back(a, 0);
     CHECK(rig.shows(0, SlotState::live, nobody, generation));
@@ -135,10 +137,10 @@ TEST_CASE("given back, the generation moves in lease sets and stays in buffer se
     rig.add(1, 1024);
     REQUIRE(rig.pool.allocate(a, 1, 1) == 0);
     REQUIRE(rig.pool.lend(a, 0, 2));
-    const std::uint32_t generation = rig.pool.generation(0);
+    const std::uint32_t generation = rig.pool.generation(a, 0);
     const std::uint32_t handle = rig.codec().encode(0, generation);
     CHECK(rig.resolve(handle) == Refusal::none);
-    rig.pool.give_back(a, 0);
+    REQUIRE(rig.pool.give_back(a, 0));
     CHECK(rig.shows(0, SlotState::live, nobody, generation + (lease ? 1 : 0)));
     CHECK(rig.resolve(handle) == (lease ? Refusal::stale : Refusal::none));
     REQUIRE(rig.pool.lend(a, 0, 2));
@@ -152,8 +154,8 @@ TEST_CASE("after free and allocate a handle is stale in both kinds of set") {
     rig.add(1, 1024);
     REQUIRE(rig.pool.allocate(a, 1, 1) == 0);
     REQUIRE(rig.pool.lend(a, 0, 2));
-    const std::uint32_t handle = rig.codec().encode(0, rig.pool.generation(0));
-    rig.pool.give_back(a, 0);
+    const std::uint32_t handle = rig.codec().encode(0, rig.pool.generation(a, 0));
+    REQUIRE(rig.pool.give_back(a, 0));
     CHECK(rig.pool.release(a, 0));
     CHECK(rig.resolve(handle) != Refusal::none);
     REQUIRE(rig.pool.allocate(a, 1, 1) == 0);
@@ -161,6 +163,33 @@ TEST_CASE("after free and allocate a handle is stale in both kinds of set") {
     REQUIRE(rig.pool.lend(a, 0, 2));
     CHECK(rig.resolve(handle) == Refusal::stale);
   }
+}
+
+TEST_CASE("of threads that send one buffer at the same time one gets it") {
+  constexpr std::uint32_t rounds = 20'000;
+  Rig rig(false);
+  rig.add(1, 1024);
+  REQUIRE(rig.pool.allocate(a, 1, 1) == 0);
+  std::uint32_t holders = 0, rounds_had = 0;  // Only who has the buffer touches them.
+  bool shared = false;
+  const auto sender = [&] {
+    for (bool over = false; !over;) {
+      if (!rig.pool.lend(a, 0, 2)) {
+        sched_yield();
+        continue;
+      }
+      shared = shared || ++holders != 1 || rig.word(0).state != SlotState::lent;
+      over = ++rounds_had > rounds;
+      --holders;
+      shared = !rig.pool.give_back(a, 0) || shared;
+    }
+  };
+  std::thread others[] = {std::thread(sender), std::thread(sender)};
+  for (std::thread& other : others)
+    other.join();
+  CHECK_FALSE(shared);
+  CHECK(rounds_had >= rounds);
+  CHECK(rig.shows(0, SlotState::live, nobody, rig.pool.generation(a, 0)));
 }
 
 TEST_CASE("freeing twice, or what was never allocated, is refused") {
@@ -185,11 +214,12 @@ static void quarantine(Rig& rig) {
 TEST_CASE("a quarantined buffer is not lent, resolved or allocated while its holder lives") {
   Rig rig;
   quarantine(rig);
-  const std::uint32_t generation = rig.pool.generation(0);
+  const std::uint32_t generation = rig.pool.generation(a, 0);
   CHECK(rig.shows(0, SlotState::quarantined, 9, generation));
   CHECK(rig.resolve(rig.codec().encode(0, generation)) != Refusal::none);
   CHECK_FALSE(rig.pool.release(a, 0));  // In a command under way.
-  rig.pool.give_back(a, 0);
+  CHECK_FALSE(rig.pool.give_back(a, 0));
+  rig.pool.owe_back(0);
   CHECK(rig.shows(0, SlotState::quarantined, 9, generation));
   CHECK_FALSE(rig.pool.lend(a, 0, 2));
   CHECK(rig.pool.release(a, 0));  // FreeBuffer is the owner's right; the buffer stays out of use.
@@ -197,21 +227,21 @@ TEST_CASE("a quarantined buffer is not lent, resolved or allocated while its hol
   CHECK(rig.shows(0, SlotState::quarantined, 9, generation));
   CHECK(rig.pool.allocate(a, 1, 1) == no_slot);
   rig.pool.forget_holder(a, 8);  // Another.
-  CHECK_FALSE(rig.pool.wants_pages(0, SlotState::free));
+  CHECK_FALSE(rig.pool.wants_pages(a, 0, SlotState::free));
 }
 
 TEST_CASE("a quarantined buffer that was freed is free again, once its holder is dead") {
   Rig rig;
   quarantine(rig);
-  const std::uint32_t generation = rig.pool.generation(0);
-  rig.pool.give_back(a, 0);
+  const std::uint32_t generation = rig.pool.generation(a, 0);
+  rig.pool.owe_back(0);
   CHECK(rig.pool.release(a, 0));
   rig.pool.forget_holder(a, 9);
   CHECK(rig.shows(0, SlotState::quarantined, nobody, generation));
-  REQUIRE(rig.pool.wants_pages(0, SlotState::free));
+  REQUIRE(rig.pool.wants_pages(a, 0, SlotState::free));
   rig.pool.readmit(a, 0);
   CHECK(rig.shows(0, SlotState::free, nobody, generation));
-  CHECK_FALSE(rig.pool.wants_pages(0, SlotState::free));
+  CHECK_FALSE(rig.pool.wants_pages(a, 0, SlotState::free));
   CHECK(rig.pool.available(1, 1) == 1);
   CHECK(rig.pool.allocate(a, 1, 1) == 0);
   CHECK(rig.pool.allocate(a, 1, 1) == no_slot);  // Once, not twice.
@@ -221,12 +251,13 @@ TEST_CASE("a quarantined buffer that its owner keeps is its owner's again, under
   for (bool lease : {true, false}) {
     Rig rig(lease);
     quarantine(rig);
-    const std::uint32_t generation = rig.pool.generation(0);
+    const std::uint32_t generation = rig.pool.generation(a, 0);
     rig.pool.forget_holder(a, 9);
-    CHECK_FALSE(rig.pool.wants_pages(0, SlotState::live));  // The command is not called back yet.
-    rig.pool.give_back(a, 0);
-    CHECK_FALSE(rig.pool.wants_pages(0, SlotState::free));
-    REQUIRE(rig.pool.wants_pages(0, SlotState::live));
+    // The command is not called back yet.
+    CHECK_FALSE(rig.pool.wants_pages(a, 0, SlotState::live));
+    rig.pool.owe_back(0);
+    CHECK_FALSE(rig.pool.wants_pages(a, 0, SlotState::free));
+    REQUIRE(rig.pool.wants_pages(a, 0, SlotState::live));
     rig.pool.readmit(a, 0);
     CHECK(rig.shows(0, SlotState::live, nobody, generation + (lease ? 1 : 0)));
     CHECK(rig.pool.lend(a, 0, 2));
@@ -236,7 +267,7 @@ TEST_CASE("a quarantined buffer that its owner keeps is its owner's again, under
 TEST_CASE("a generation wraps at 20 bits without touching the state") {
   Rig rig(false);
   rig.add(1, 1024);
-  std::uint32_t generation = rig.pool.generation(0);
+  std::uint32_t generation = rig.pool.generation(a, 0);
   bool right = true;
   for (std::uint32_t i = 0; i < (1u << 20) + 5; ++i) {
     right = right && rig.pool.allocate(a, 1, 1) == 0;
@@ -300,7 +331,7 @@ TEST_CASE("at random against a model of queues") {
         REQUIRE(rig.pool.lend(a, lent.back(), 3));
       } else if (what == 3 && !lent.empty()) {
         owned.push_back(take(lent));
-        rig.pool.give_back(a, owned.back());
+        REQUIRE(rig.pool.give_back(a, owned.back()));
       }
     }
   }

@@ -287,44 +287,99 @@ TEST_CASE("a waiter spins until twice in vain, then tries again rarer and rarer"
   CHECK(waits_to_probe() == probe_first);
 }
 
-TEST_CASE("visits are counted, and the last to leave wakes who waits for that") {
+TEST_CASE("while anybody is inside it is visited, and the last to leave wakes who waits for that") {
   Deadline guard;
   Visits visits;
+  CHECK_FALSE(visits.is_visited());
   {
-    const Visit outer(&visits);
     const Visit none(nullptr);
-    CHECK(visits.count() == 1);
+    CHECK_FALSE(visits.is_visited());
+    const Visit outer(&visits);
+    CHECK(visits.is_visited());
     std::atomic<bool> in{false}, go{false};
     std::thread other([&] {
-      const Visit inner(&visits);
+      const Visit inner(&visits), third(&visits);
       in = true;
       while (!go)
         sched_yield();
     });
     while (!in)
       sched_yield();
-    CHECK(visits.count() == 2);
     go = true;
     other.join();
-    CHECK(visits.count() == 1);
+    CHECK(visits.is_visited());
   }
-  CHECK(visits.count() == 0);
-  visits.enter();
-  std::atomic<unsigned> wakes{0};
-  Asleep closer([&] { visits.drain([&] { ++wakes; }); });
-  visits.leave();
-  closer.thread().join();
-  CHECK(wakes.load() >= 1);
+  CHECK_FALSE(visits.is_visited());
 }
 
-TEST_CASE("a turn is one thread's at a time") {
-  std::atomic<bool> taken{false};
-  {
-    const Turn first(taken);
-    CHECK(first.mine());
-    CHECK_FALSE(Turn(taken).mine());
-    CHECK_FALSE(Turn(taken).mine());
+TEST_CASE("who waits for the visits to end is told by the last, whichever it is") {
+  Deadline guard;
+  for (int last = 0; last < 3; ++last) {
+    Visits visits;
+    const bool alone = visits.enter();
+    CHECK(alone);
+    const bool second = visits.enter();
+    CHECK_FALSE(second);
+    CHECK(visits.take_turn());
+    const auto leave = [&](int which) {
+      if (which == 0) visits.leave(alone);
+      if (which == 1) visits.leave(second);
+      if (which == 2) visits.end_turn();
+    };
+    std::atomic<unsigned> wakes{0};
+    std::atomic<bool> drained{false};
+    Asleep closer([&] {
+      visits.drain([&] { ++wakes; });
+      drained = true;
+    });
+    leave((last + 1) % 3);
+    leave((last + 2) % 3);
+    CHECK_FALSE(drained.load());
+    leave(last);
+    closer.thread().join();
+    CHECK(wakes.load() >= 1);
+    CHECK_FALSE(visits.is_visited());
   }
-  CHECK(Turn(taken).mine());
-  CHECK(Turn(taken).mine());
+}
+
+TEST_CASE("a turn is one thread's at a time, and a visit") {
+  Visits visits;
+  {
+    const Turn first(&visits);
+    CHECK(first.mine());
+    CHECK(visits.is_visited());
+    CHECK_FALSE(Turn(&visits).mine());
+    CHECK_FALSE(Turn(&visits).mine());
+    CHECK_FALSE(Turn(nullptr).mine());
+  }
+  CHECK_FALSE(visits.is_visited());
+  CHECK(Turn(&visits).mine());
+  CHECK(Turn(&visits).mine());
+}
+
+TEST_CASE("one thread at a time has a lock, and none waits for good") {
+  Deadline guard;
+  constexpr int threads = 4, rounds = 20'000;
+  port::Mutex lock;
+  unsigned inside = 0, entered = 0;
+  bool alone = true;
+  std::vector<std::thread> all;
+  for (int i = 0; i < threads; ++i)
+    all.emplace_back([&] {
+      for (int n = 0; n < rounds; ++n) {
+        const port::Locked mine(lock);
+        alone = alone && ++inside == 1;
+        ++entered;
+        if (n % 1024 == 0) sched_yield();  // Others come to sleep for it.
+        --inside;
+      }
+    });
+  for (std::thread& each : all)
+    each.join();
+  CHECK(alone);
+  CHECK(entered == threads * rounds);
+  REQUIRE(port::mutex_try_lock(lock));
+  CHECK_FALSE(port::mutex_try_lock(lock));
+  port::mutex_unlock(lock);
+  CHECK(lock.word == 0);
 }
