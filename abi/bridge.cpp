@@ -16,8 +16,6 @@ static_assert(pollables_max + 2 <= port::wait_words_max);
 // In the poll set of a pollable; its wake ends are 0 and up.
 constexpr std::uint64_t signal_key = UINT64_MAX;
 constexpr std::uint64_t closed_key = UINT64_MAX - 1;
-// As in WakeGuard: more wakes than these, in one wait and for nothing, are of a hostile peer.
-constexpr unsigned futile_max = 64;
 
 bool has_poll_set(const Pollable& p) {
   return p.descriptor != p.signal;
@@ -45,7 +43,7 @@ void join_ends(Pollable& p) {
 
 /// `tell`: whoever polls it, or a duplicate, finds it readable from here on: a poll set gets a file
 /// that stays readable. Not before, for once one file is in 500 poll sets that are polled, the
-/// kernel lets no further one be polled. If that is so at the end, the signal becomes that file.
+/// kernel lets no further one be polled. If that is so at the end, the signal stays open instead.
 void close_pollable(Pollable& p, bool tell) {
   bool stays = false;
   if (tell) port::signal_raise(p.signal);
@@ -55,34 +53,26 @@ void close_pollable(Pollable& p, bool tell) {
     const int for_ever = library::readable_for_ever();
     stays = port::poller_add(p.descriptor, for_ever, closed_key, false) < 0;
   }
-  if (stays) library::keep_readable(p.signal);
+  if (stays) library::keep_for_ever();
   if (has_poll_set(p)) port::close_descriptor(p.descriptor);
   if (!stays) port::close_descriptor(p.signal);
+  p.descriptor = p.signal = -1;
 }
 
-/// Takes what has made it readable. What peers have sent while it was armed, and no call had
-/// anything to say for it, was for nothing. Under the lock.
+/// Takes what has made it readable. Under the lock.
 void clear(Pollable& p) {
   if (p.readable) port::signal_clear(p.signal);
   p.readable = false;
   if (!has_poll_set(p)) return;
-  if (!is_armed(p)) p.futile = 0;
-  bool found = false;
   const auto clear_end = [&](std::uint64_t key) {
-    if (key >= p.source.end_count) return;
-    WakeEnd& end = p.source.end(p.source.object, static_cast<std::uint32_t>(key));
-    found |= end.clear();
-    if (p.futile > futile_max) end.bar();
+    if (key < p.source.end_count)
+      p.source.end(p.source.object, static_cast<std::uint32_t>(key)).clear();
   };
-  if (p.source.end_count == 1) {
-    clear_end(0);
-  } else {
-    std::uint64_t keys[core::devices_max];
-    const std::size_t count = port::poller_look(p.descriptor, keys);
-    for (std::size_t i = 0; i < count; ++i)
-      clear_end(keys[i]);
-  }
-  if (found && is_armed(p)) ++p.futile;
+  if (p.source.end_count == 1) return clear_end(0);
+  std::uint64_t keys[core::devices_max];
+  const std::size_t count = port::poller_look(p.descriptor, keys);
+  for (std::size_t i = 0; i < count; ++i)
+    clear_end(keys[i]);
 }
 
 /// Bit 1 where every look of a peer is seen, and for those who may still ask for a connection: who

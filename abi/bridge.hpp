@@ -35,8 +35,6 @@ struct Pollable {
   int signal = -1;        // An eventfd of this process.
   int descriptor = -1;    // The same, or a poll set of it and the wake ends.
   bool readable = false;  // By the signal.
-  // Arms in a row that found looks of peers, and nothing had come of them. The waiter's alone.
-  unsigned futile = 0;
   std::uint32_t armed_by = 0;
   std::int64_t deadline_ns = port::never;  // Readable then, whatever happens.
   std::atomic<bool> armed{false};          // Written under the lock.

@@ -60,15 +60,24 @@ void copy_ring(void* of) {
 
 }  // namespace
 
+constexpr unsigned wakes_refused_max = 8;
+
 void ask_for_wakes(vdset_device& device) {
   const vdset_set& set = *device.set;
-  // Whoever arms meanwhile would not see the looks of a connection that is made now.
   const port::Locked guard(device.pollable.lock);
-  if (is_armed(device.pollable) || device.wake_end.is_open()) return;
+  if (device.wake_end.is_open()) return;
+  // Who is armed would not see the looks of a connection that is made now.
+  if (is_armed(device.pollable)) return device.wants_wake_end.store(true);
   const port::Directory& directory = set.primary ? set.held.directory : set.directory;
-  int socket = port::socket_connect(directory, stem_of(set.name).text, 0);
-  if (socket < 0) return;
-  port::refuse_descriptors(socket, true);
+  int socket = port::socket_connect(directory, stem_of(set.name).text, 0, true);
+  if (socket < 0) {
+    // The listener's queue is full, or there is no descriptor to spare: the next wait or arm asks.
+    if (++device.wakes_refused <= wakes_refused_max) device.wants_wake_end.store(true);
+    return;
+  }
+  port::Credentials server{};
+  if (port::peer_credentials(socket, server) != 0 || !may_wake(socket, server))
+    return port::close_descriptor(socket);
   Message question;
   question.kind = MessageKind::wake;
   question.a = set.me;
@@ -112,8 +121,10 @@ int32_t vdset_device_get_descriptor(vdset_device* device, int* out) {
                       device_ready, 1,           device_end};
   const std::int32_t opened =
       open_pollable(set.bridges, owner_of(set), device->pollable, source, out);
-  if (opened == VDSET_OK) ask_for_wakes(*device);
-  return opened;
+  if (opened != VDSET_OK) return opened;
+  want_wakes(*device);
+  ask_if_wanted(*device);
+  return VDSET_OK;
 }
 
 int32_t vdset_device_arm(vdset_device* device) {
@@ -121,6 +132,7 @@ int32_t vdset_device_arm(vdset_device* device) {
   if (!turn.mine()) return refuse_turn(device);
   const std::int32_t result = judge_object(device, Kind::device, "device");
   if (result != VDSET_OK) return result;
+  ask_if_wanted(*device);
   return arm_pollable(device->pollable, device->name.text, device->closed.load(), port::never,
                       copy_ring);
 }

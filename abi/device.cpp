@@ -150,11 +150,6 @@ std::int32_t try_fetch(vdset_device& device, Timeout& timeout, const vdset_comma
   }
 }
 
-/// Its server waits in an event loop.
-[[gnu::noinline]] void take_wakes(vdset_device& device) {
-  if (device.wants_wake_end.exchange(false)) ask_for_wakes(device);
-}
-
 /// The whole of GetCommand, by the one thread that is in it.
 std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_command** out) {
   vdset_set& set = *device.set;
@@ -177,7 +172,7 @@ std::int32_t fetch(vdset_device& device, std::int64_t timeout_ns, const vdset_co
              device.interrupted.load(std::memory_order_relaxed) ||
              set.closing.load(std::memory_order_relaxed);
     };
-    if (device.wants_wake_end.load(std::memory_order_relaxed)) take_wakes(device);
+    ask_if_wanted(device);
     const bool woken = wait_on_bell(set.wake->devices[device.index].event, set.alive,
                                     slice_end(timeout.at_ns()), device.spin, ready);
     // Once a slice, for a server that never enlisted the alive word, or ended without closing.
@@ -210,10 +205,7 @@ std::int32_t refuse_turn(vdset_device* device) {
 
 [[gnu::noinline]] static void wake_agent(vdset_device& device, core::Word& bell,
                                          std::uint32_t armed) {
-  // Once: the next wait of this device asks for a connection.
-  if (armed == core::event_descriptor && !device.knows_wakes.load(std::memory_order_relaxed) &&
-      !device.knows_wakes.exchange(true))
-    device.wants_wake_end.store(true);
+  if (armed == core::event_descriptor) want_wakes(device);  // Its server waits in an event loop.
   wake_waiter(bell, armed, device.wake_end);
 }
 
@@ -306,6 +298,7 @@ int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
   if (timeout_ns != 0 && is_armed(device->pollable)) disarm_pollable(device->pollable);
   const std::int32_t fetched = fetch(*device, timeout_ns, out);
+  if (fetched == VDSET_OK) device->wake_end.note_use();
   if (fetched == VDSET_OK && is_armed(device->pollable)) disarm_pollable(device->pollable);
   return fetched;
 }

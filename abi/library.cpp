@@ -33,12 +33,22 @@ struct State {
   int start_error = 0;
   int poller = -1;
   int signal = -1;
-  int always_readable = -1;
-  std::uint32_t kept_descriptors = 0;
   Watch* watches = nullptr;
   std::uint32_t watch_capacity = 0;
 };
 State state;
+
+struct Kept {
+  port::Mutex lock;
+  int descriptor = -1;
+  std::uint64_t identity = 0;
+  std::uint32_t count = 0;
+
+  bool is_there() const {
+    return descriptor >= 0 && port::socket_identity(descriptor) == identity;
+  }
+};
+Kept kept;
 
 std::int64_t deadline_of(const Role& role) {
   return role.deadline_ns < role.parting_ns ? role.deadline_ns : role.parting_ns;
@@ -101,10 +111,12 @@ void* run(void*) {
 void before_fork() {
   port::mutex_lock(state.start_lock);
   port::mutex_lock(state.lock);
+  port::mutex_lock(kept.lock);
   lock_log();
 }
 void after_fork_in_parent() {
   unlock_log();
+  port::mutex_unlock(kept.lock);
   port::mutex_unlock(state.lock);
   port::mutex_unlock(state.start_lock);
 }
@@ -119,6 +131,8 @@ void after_fork_in_child() {
   port::close_descriptor(state.poller);
   port::close_descriptor(state.signal);
   if (state.watch_capacity > 0) std::memset(state.watches, 0, sizeof(Watch) * state.watch_capacity);
+  if (kept.is_there()) port::close_descriptor(kept.descriptor);
+  kept = {};
   state.lock = {};
   state.start_lock = {};
 }
@@ -246,24 +260,26 @@ std::uint32_t thread_id() {
 }
 
 int readable_for_ever() {
-  const port::Locked start(state.start_lock);
-  if (state.always_readable >= 0) return state.always_readable;
-  const int signal = port::signal_create();
-  if (signal < 0) return signal;
-  port::signal_raise(signal);
-  state.kept_descriptors = 1;
-  return state.always_readable = signal;
+  const port::Locked guard(kept.lock);
+  if (kept.is_there()) return kept.descriptor;
+  int pair[2] = {-1, -1};
+  const int error = port::socket_make_pair(pair);
+  if (error < 0) return error;
+  port::close_descriptor(pair[1]);  // Hung up, and that for good.
+  if (kept.descriptor < 0) ++kept.count;
+  kept.identity = port::socket_identity(pair[0]);
+  return kept.descriptor = pair[0];
 }
 
-void keep_readable(int descriptor) {
-  const port::Locked start(state.start_lock);
-  state.always_readable = descriptor;
-  ++state.kept_descriptors;
+void keep_for_ever() {
+  const port::Locked guard(kept.lock);
+  kept.descriptor = -1;
+  ++kept.count;
 }
 
 std::uint32_t kept_descriptors() {
-  const port::Locked start(state.start_lock);
-  return state.kept_descriptors;
+  const port::Locked guard(kept.lock);
+  return kept.count;
 }
 
 }  // namespace vdset::library

@@ -49,11 +49,13 @@ inline constexpr std::int64_t parting_wait_ns = 1'000'000'000;
 void nudge();
 /// Thread id to put into alive words; 0 without a thread.
 std::uint32_t thread_id();
-/// A descriptor that is always readable, as long as this process lives; made at the first call.
+/// A descriptor that is always readable, as long as this process lives; made at the first call, and
+/// anew where this process has closed it and perhaps opened something else under its number.
 int readable_for_ever();
-/// Takes this one, which is readable, in its place for those who ask from now on; both stay open.
-void keep_readable(int descriptor);
-/// How many descriptors these are.
+/// It is in as many poll sets as the kernel allows, or another file is kept open in its place: it
+/// stays, and who asks from now on gets another.
+void keep_for_ever();
+/// How many descriptors stay open, so that a test can tell them from lost ones.
 std::uint32_t kept_descriptors();
 
 }  // namespace library

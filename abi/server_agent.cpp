@@ -81,6 +81,7 @@ bool serve_device(vdset_server& server, vdset_server_device& device, bool abando
       if (list.count > 0) settle(server, device, list, batch);
     }
   }
+  if (batch.count > 0) device.wake_end.note_use();
   if (list.ring_device) ring_device_bell(server, device.index);
   if (list.corrupt) poison_device(server, device.index, list);
   call_back(server, batch, pull);
@@ -110,10 +111,7 @@ bool serve_all(vdset_server& server, bool abandon, bool pull) {
       more = serve_device(server, device, abandon, pull);
     return false;
   });
-  if (any) {
-    server.finished_in_interval = true;
-    server.pollable.futile = 0;
-  }
+  if (any) server.finished_in_interval = true;
   return any;
 }
 

@@ -514,11 +514,13 @@ void take_wake(vdset_server& server, const Visitor& visitor) {
     return let_go(visitor);
   vdset_server_device& device = *server.devices[hello.c];
   {
+    // The consumer changes under the library's lock only, so that it stays the same from here on.
     const port::Locked guard(device.lock);
     if (device.consumer != hello.a) return let_go(visitor);
-    device.wake_end.take(visitor.socket);
   }
-  // A look that came by one before, and was not seen, is not to be missed.
+  if (!may_wake(visitor.socket, visitor.who)) return let_go(visitor);
+  if (!device.wake_end.take(visitor.socket)) return;
+  // A look that came by the one before, and was not seen, is not to be missed.
   core::force_bell(atomics, server.wake->agent.event);
   port::wake_word(server.wake->agent.event);
 }

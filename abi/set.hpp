@@ -40,9 +40,10 @@ struct vdset_device {
   vdset::SpinBudget spin;
   vdset::Pollable pollable;
   vdset::WakeEnd wake_end;
-  // The server was seen to wait in an event loop; so, and a connection is to be asked for.
+  // One side waits in an event loop; so, and a connection is to be asked for.
   std::atomic<bool> knows_wakes;
   std::atomic<bool> wants_wake_end;
+  std::uint32_t wakes_refused;  // Under the pollable's lock.
   vdset::core::ClientRing<vdset::Atomics> armed_ring;  // As it was when the descriptor was armed.
   // The private copies handed out, by line and parity of the lap: a pointer completed twice is told
   // apart from its successor.
@@ -232,5 +233,14 @@ std::int32_t refuse_turn(vdset_device* device);
 /// Asks the server for a wake connection for the device; waits for nothing. Without one it is woken
 /// by its event word.
 void ask_for_wakes(vdset_device& device);
+/// Once: the next wait of this device asks.
+inline void want_wakes(vdset_device& device) {
+  if (!device.knows_wakes.load(std::memory_order_relaxed) && !device.knows_wakes.exchange(true))
+    device.wants_wake_end.store(true);
+}
+inline void ask_if_wanted(vdset_device& device) {
+  if (!device.wants_wake_end.load(std::memory_order_relaxed)) return;
+  if (device.wants_wake_end.exchange(false)) ask_for_wakes(device);
+}
 
 }  // namespace vdset

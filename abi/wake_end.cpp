@@ -7,8 +7,14 @@ namespace {
 
 // More than a socket holds of an honest peer's looks: who has sent more sends without end.
 constexpr int looks_max = 2048;
+// As in WakeGuard: more wakes than these for nothing are of a hostile peer.
+constexpr unsigned futile_max = 64;
 
 }  // namespace
+
+bool may_wake(int socket, const port::Credentials& peer) {
+  return port::refuse_descriptors(socket, true) || peer.uid == port::effective_uid();
+}
 
 /// Under the lock, as the next two.
 void WakeEnd::end() {
@@ -30,15 +36,20 @@ void WakeEnd::meet() {
   enter_poller();
 }
 
-void WakeEnd::take(int socket) {
+bool WakeEnd::take(int socket) {
   const port::Locked guard(lock_);
+  const bool had_one = socket_ >= 0;
   end();
-  if (barred_) return port::socket_end(socket);
+  if (barred_) {
+    port::socket_end(socket);
+    return had_one;
+  }
   socket_ = socket;
   met_ = true;
   enter_poller();
   // After: from here on the client takes its looks for seen.
   if (socket_ >= 0 && port::look_send(socket_) != 0) end();
+  return had_one;
 }
 
 void WakeEnd::await(int socket) {
@@ -58,12 +69,7 @@ void WakeEnd::close() {
   const port::Locked guard(lock_);
   end();
   barred_ = false;
-}
-
-void WakeEnd::bar() {
-  const port::Locked guard(lock_);
-  end();
-  barred_ = true;
+  futile_.store(0, std::memory_order_relaxed);
 }
 
 void WakeEnd::join(int poller, std::uint64_t key) {
@@ -91,15 +97,16 @@ bool WakeEnd::is_met() {
   return socket_ >= 0 && met_;
 }
 
-bool WakeEnd::clear() {
+void WakeEnd::clear() {
   const port::Locked guard(lock_);
-  if (socket_ < 0 || !met_) return false;
+  if (socket_ < 0 || !met_) return;
   int count = 0;
   int got = 1;
   for (; got == 1 && count < looks_max; ++count)
     got = port::look_receive(socket_);
-  if (got != 0) end();
-  return count > 1 || got != 0;
+  const bool came = count > 1 || got != 0;
+  barred_ = came && futile_.fetch_add(1, std::memory_order_relaxed) >= futile_max;
+  if (got != 0 || barred_) end();
 }
 
 bool WakeEnd::raise() {

@@ -5,9 +5,15 @@
 // each side's socket is its own, so that no flag or lock of it is the peer's; and whatever else
 // happens on it closes it: then the event word wakes, as if it had never been.
 #pragma once
+#include <atomic>
 #include "abi/wait.hpp"
 
 namespace vdset {
+
+/// Whether this peer's looks can be taken without ever waiting for it: where the kernel cannot
+/// refuse descriptors that come with them, dropping those may take any time, and only a process of
+/// the same user is trusted with that.
+bool may_wake(int socket, const port::Credentials& peer);
 
 class WakeEnd {
  public:
@@ -16,13 +22,12 @@ class WakeEnd {
   WakeEnd& operator=(const WakeEnd&) = delete;
 
   /// The server's: of a client that is known. Tells it, in the place of one before.
-  void take(int socket);
+  /// True: one before is closed, and with it, perhaps, a look that was not seen.
+  bool take(int socket);
   /// The client's: does nothing until the server has sent the first look.
   void await(int socket);
   bool is_open();
   void close();
-  /// Closes it, and takes no other before close is called: its peer looks for nothing.
-  void bar();
   /// In a forked child, where it is the parent's, too.
   void drop() { port::close_descriptor(socket_); }
 
@@ -34,8 +39,13 @@ class WakeEnd {
   bool is_pending();
   /// Whether the poll set shows every look of the peer.
   bool is_met();
-  /// Takes what has come; closes what is of no use any more. Whether something had come.
-  bool clear();
+  /// Takes what has come; closes what is of no use any more, or has come again and again without
+  /// anything to be had.
+  void clear();
+  /// What it tells of was there. Any thread, without the lock.
+  void note_use() {
+    if (futile_.load(std::memory_order_relaxed) != 0) futile_.store(0, std::memory_order_relaxed);
+  }
 
   /// Makes the peer's descriptor readable. False: wake it by its event word.
   bool raise();
@@ -48,7 +58,8 @@ class WakeEnd {
   port::Mutex lock_;  // Innermost: nothing else is taken under it.
   int socket_ = -1;
   bool met_ = false;
-  bool barred_ = false;
+  bool barred_ = false;  // Takes no other before close is called: its peer looks for nothing.
+  std::atomic<unsigned> futile_{0};  // Times that looks had come since it was of use.
   int poller_ = -1;
   std::uint64_t key_ = 0;
 };

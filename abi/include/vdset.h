@@ -371,7 +371,7 @@ VDSET_API int32_t vdset_device_interrupt(vdset_device *device);
  *   again: call get_command with timeout 0 (get_configuration, next_completion) until it says TIMEOUT
  *          arm; return to the loop; when the descriptor is readable: again
  *
- *   Clear     arm makes the descriptor unreadable; nothing else does. The caller never reads, writes or closes it. It may be duplicated for a loop
+ *   Clear     arm makes the descriptor unreadable. The caller never reads, writes or closes it. It may be duplicated for a loop
  *             that insists on owning it; the duplicate stays readable, as long as this process lives, once the object has ended.
  *   Kind      A device's and a server's is an epoll descriptor: it can be polled by all means, but not with EPOLLEXCLUSIVE.
  *   Readable  once after each arm, when the call that the object waits with would say anything but TIMEOUT: a command, CLOSE, ABORT, the peer's
@@ -379,13 +379,14 @@ VDSET_API int32_t vdset_device_interrupt(vdset_device *device);
  *             is lost, and no second look is needed between arm and the loop (it is allowed).
  *             Each time it becomes readable an edge-triggered loop sees an edge.
  *   Disarm    The call with a timeout other than 0, or a call that returned something, ends the arming. Not armed, it does not become readable,
- *             but for Close, and for a peer's wake that was under way.
+ *             but for Close and by a peer's doing: take it out of a level-triggered loop for as long as it is not armed.
  *   Waiter    One at a time: arm counts as the waiting call (BUSY while another thread is in it). Close makes it readable, then closes it.
  *   Fork      A child has neither descriptor nor object; one that was duplicated does not become readable there by this library.
  *   Cost      The first descriptor of a set or server starts one thread that serves all of them (one thread for each where
- *             VDSET_SUPPORT_WAIT_MANY is 0). A device's takes up to three descriptors, and one in the server's process, a server's two, a set's one;
- *             a process one in all. Where they cannot be had, the thread wakes the loop, later. arm makes one or two system calls, a server's one for
- *             each device that has woken it. Peers pay what they pay for a sleeping thread: one wake, and none while the object is not armed. */
+ *             VDSET_SUPPORT_WAIT_MANY is 0). A device's takes up to three descriptors, and one in the server's process; a server's two; a set's one;
+ *             a process one for each 500 that were closed. Where they cannot be had, the thread wakes the loop, later. arm makes a few system calls:
+ *             two for each device that was woken by its peer, and one or two more. Peers pay what they pay for a sleeping thread: one wake, and none
+ *             while the object is not armed. */
 
 /* The device's descriptor, made at the first call; the library's, and the same until the set is closed. MEMORY; UNEXPECTED. Any thread. */
 VDSET_API int32_t vdset_device_get_descriptor(vdset_device *device, int *out);

@@ -140,15 +140,18 @@ void node_remove(const Directory& directory, const char* stem, bool socket);
 void nodes_clean(const Directory& directory);
 int socket_listen(const Directory& directory, const char* stem,
                   bool other_users);  // Listener at stem.sock.
-int socket_connect(const Directory& directory, const char* stem, std::int64_t deadline_ns);
+/// `refuses`: nobody can ever send descriptors to it, where the kernel knows that.
+int socket_connect(const Directory& directory, const char* stem, std::int64_t deadline_ns,
+                   bool refuses = false);
 int socket_accept(int listener);
 int socket_make_pair(int out[2]);
 /// Whether a descriptor that a peer passed is what it is said to be, a packet socket of this
 /// system, before anything else is done with it. 0, or -errno.
 int socket_judge(int descriptor, bool listening);
-/// From now on nobody can send descriptors to this socket (Linux 6.16; before it they are received
-/// and closed). A listener's connections inherit it.
-void refuse_descriptors(int socket, bool refused);
+/// From now on nobody can send descriptors to this socket. A listener's connections inherit it.
+/// False before Linux 6.16: they are received and closed, which takes as long as the sender likes
+/// (SO_LINGER).
+bool refuse_descriptors(int socket, bool refused);
 /// Whether the peer has not yet read all that was sent to it.
 bool has_unread(int socket);
 bool is_hung_up(int socket);

@@ -318,6 +318,54 @@ TEST_CASE("a hostile client that reads nothing, or looks without end, holds up n
   round_trip_without_bridge(pair, 1);
 }
 
+TEST_CASE("who looks for nothing is found out, however much others have for the server") {
+  const Deadline deadline;
+  Pair pair({2, 0});
+  const int server = pair.engine.descriptor();
+  pair.agent.descriptor(1);
+  await_connection(pair.agent.devices[1]);
+  Impostor client;
+  WakeEnd& end = pair.engine.server->devices[0]->wake_end;
+  end.take(client.replace());
+  int turns = 0;
+  for (; end.is_open(); ++turns) {
+    REQUIRE(turns < 200);
+    REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
+    port::look_send(client.socket);
+    round_trip(pair, 1);
+    CHECK(pair.engine.server->devices[1]->wake_end.is_open());
+  }
+  CHECK(turns > 10);
+  REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
+  CHECK_FALSE(is_readable(server));
+  round_trip_without_bridge(pair, 1);
+}
+
+TEST_CASE("the duplicate of an ended object's descriptor stays readable, whatever was closed") {
+  const Deadline deadline;
+  Impostor stranger;
+  for (int round = 0; round < 3; ++round) {
+    // What the library keeps open, under another file's name.
+    const int kept = vdset::library::readable_for_ever();
+    REQUIRE(kept >= 0);
+    CHECK(is_readable(kept));
+    const int quiet = stranger.replace();
+    REQUIRE(dup2(quiet, kept) == kept);
+    close(quiet);
+    int duplicate = -1;
+    {
+      Pair pair;
+      duplicate = dup(pair.agent.descriptor(0));
+      REQUIRE(duplicate >= 0);
+      CHECK_FALSE(is_readable(duplicate));
+    }
+    CHECK(is_readable(duplicate));
+    port::close_descriptor(duplicate);
+    CHECK_FALSE(is_readable(kept));  // The stranger's, untouched.
+    close(kept);
+  }
+}
+
 TEST_CASE("a connection is for the device's consumer alone") {
   const Deadline deadline;
   Pair pair({2, 0});
@@ -405,7 +453,6 @@ TEST_CASE("without descriptors to spare a loop is woken by the bridge alone") {
       CHECK(spare == 0);
       continue;
     }
-    CHECK(vdset_device_arm(device) == VDSET_OK);
     if (device->pollable.descriptor == device->pollable.signal) {
       plain = true;
     } else if (!device->wake_end.is_open()) {
@@ -413,6 +460,8 @@ TEST_CASE("without descriptors to spare a loop is woken by the bridge alone") {
     } else {
       direct = true;
     }
+    CHECK(vdset_device_arm(device) == VDSET_OK);
+    CHECK(device->wake_end.is_open());  // Now that there is one to spare.
     CHECK_FALSE(is_readable(descriptor));
     for (int round = 0; round < 10; ++round) {
       CHECK(vdset_device_arm(device) == VDSET_OK);

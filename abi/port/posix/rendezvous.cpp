@@ -328,9 +328,11 @@ int socket_listen(const Directory& directory, const char* stem, bool other_users
   return error;
 }
 
-int socket_connect(const Directory& directory, const char* stem, std::int64_t deadline_ns) {
+int socket_connect(const Directory& directory, const char* stem, std::int64_t deadline_ns,
+                   bool refuses) {
   int fd = unix_socket();
   if (fd < 0) return -errno;
+  if (refuses) refuse_descriptors(fd, true);
   const sockaddr_un address = address_of(node_path(directory, stem, "sock"));
   for (;;) {
     if (sys(Call::connect, [&] {
@@ -362,9 +364,9 @@ int socket_judge(int descriptor, bool listening) {
   return fits ? 0 : -EPERM;
 }
 
-void refuse_descriptors(int socket, bool refused) {
+bool refuse_descriptors(int socket, bool refused) {
   const int passes = refused ? 0 : 1;
-  setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &passes, sizeof passes);
+  return setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &passes, sizeof passes) == 0;
 }
 
 bool has_unread(int socket) {
