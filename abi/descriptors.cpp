@@ -60,23 +60,22 @@ void copy_ring(void* of) {
 
 }  // namespace
 
-constexpr unsigned wakes_refused_max = 8;
-
 void ask_for_wakes(vdset_device& device) {
   const vdset_set& set = *device.set;
   const port::Locked guard(device.pollable.lock);
   if (device.wake_end.is_open()) return;
   // Who is armed would not see the looks of a connection that is made now.
-  if (is_armed(device.pollable)) return device.wants_wake_end.store(true);
+  if (is_armed(device.pollable) || port::now_ns() < device.ask_again_ns)
+    return device.wants_wake_end.store(true);
   const port::Directory& directory = set.primary ? set.held.directory : set.directory;
   int socket = port::socket_connect(directory, stem_of(set.name).text, 0, true);
-  if (socket < 0) {
-    // The listener's queue is full, or there is no descriptor to spare: the next wait or arm asks.
-    if (++device.wakes_refused <= wakes_refused_max) device.wants_wake_end.store(true);
+  if (socket < 0) {  // The listener's queue is full, or there is no descriptor to spare.
+    device.wants_wake_end.store(true);
+    device.ask_again_ns = port::deadline_after(slice_ns);
     return;
   }
-  port::Credentials server{};
-  if (port::peer_credentials(socket, server) != 0 || !may_wake(socket, server))
+  // Where descriptors can come with a look, dropping them takes as long as their sender likes.
+  if (!port::refuse_descriptors(socket, true) && !set.server_is_own_users)
     return port::close_descriptor(socket);
   Message question;
   question.kind = MessageKind::wake;

@@ -93,8 +93,9 @@ bool serve_device(vdset_server& server, vdset_server_device& device, bool abando
 template <class Visit>
 bool any_outstanding_device(vdset_server& server, Visit visit) {
   for (std::uint32_t group = 0; group < outstanding_groups; ++group)
-    for (std::uint32_t left = server.outstanding[group].load(std::memory_order_acquire); left != 0;
-         left &= left - 1)
+    // Sequentially consistent, as edge sleep: the mark came before the command, and who completed
+    // that did not see this bell armed.
+    for (std::uint32_t left = server.outstanding[group].load(); left != 0; left &= left - 1)
       if (visit(*server.devices[32 * group + static_cast<std::uint32_t>(std::countr_zero(left))]))
         return true;
   return false;

@@ -55,6 +55,9 @@ core::Sent queue(vdset_server_device& device, vdset_command& command, std::uint3
                  bool& bad_buffer, bool& over) {
   vdset_server& server = *device.server;
   const port::Locked guard(device.lock);
+  // Before the command can be seen: who completes it then wakes an agent that looks here. One too
+  // many is taken away by the agent.
+  mark_outstanding(server, device.index);
   // Again, under the lock that the agent's last look takes: later nobody would call back.
   over = server.aborted.load() || server.closing.load();
   if (over) return core::Sent::closed;
@@ -78,7 +81,6 @@ core::Sent queue(vdset_server_device& device, vdset_command& command, std::uint3
   const core::Sent sent = device.device.send(atomics, submission, &pending);
   if (sent == core::Sent::queued || sent == core::Sent::held) {
     device.pending_free = next_free;
-    mark_outstanding(server, device.index);
   } else if (slot != core::no_slot) {
     server.buffers.take_back(atomics, slot);
   }

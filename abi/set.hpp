@@ -43,7 +43,7 @@ struct vdset_device {
   // One side waits in an event loop; so, and a connection is to be asked for.
   std::atomic<bool> knows_wakes;
   std::atomic<bool> wants_wake_end;
-  std::uint32_t wakes_refused;  // Under the pollable's lock.
+  std::int64_t ask_again_ns;  // Not before; under the pollable's lock.
   vdset::core::ClientRing<vdset::Atomics> armed_ring;  // As it was when the descriptor was armed.
   // The private copies handed out, by line and parity of the lap: a pointer completed twice is told
   // apart from its successor.
@@ -104,6 +104,7 @@ struct vdset_set {
   vdset::port::Mutex request_lock;
   int request_socket;
   std::uint64_t request_identity;
+  bool server_is_own_users;  // By the kernel's word; a secondary does not know.
   std::uint32_t request_number;
   // A MAP_POOL that timed out is still under way: its answer is waited for, never asked for again,
   // so that at most one answer is unread.

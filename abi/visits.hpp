@@ -10,7 +10,7 @@ namespace vdset {
 
 class Visits {
  public:
-  /// True: as the one visit that ends without a locked instruction.
+  /// True: as the one such visit that ends without a locked instruction.
   bool enter() {
     if (!alone_.exchange(true)) return true;
     __atomic_fetch_add(&count_.value, 1, __ATOMIC_SEQ_CST);

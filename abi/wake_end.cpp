@@ -12,10 +12,6 @@ constexpr unsigned futile_max = 64;
 
 }  // namespace
 
-bool may_wake(int socket, const port::Credentials& peer) {
-  return port::refuse_descriptors(socket, true) || peer.uid == port::effective_uid();
-}
-
 /// Under the lock, as the next two.
 void WakeEnd::end() {
   if (socket_ >= 0 && met_ && poller_ >= 0) port::poller_remove(poller_, socket_);

@@ -10,11 +10,6 @@
 
 namespace vdset {
 
-/// Whether this peer's looks can be taken without ever waiting for it: where the kernel cannot
-/// refuse descriptors that come with them, dropping those may take any time, and only a process of
-/// the same user is trusted with that.
-bool may_wake(int socket, const port::Credentials& peer);
-
 class WakeEnd {
  public:
   WakeEnd() = default;

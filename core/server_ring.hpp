@@ -3,7 +3,6 @@
 // shared word can only select among outcomes that the shadow allows (invariant I9). Edges
 // command_published, command_decided, command_finished, line_recheck, sleep.
 #pragma once
-#include <bit>
 #include <gsl/assert>
 #include <gsl/span>
 #include "core/atomics.hpp"

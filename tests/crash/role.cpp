@@ -95,6 +95,7 @@ void arm_fault(char** words, std::uint32_t nth) {
 void be_an_old_kernel() {
   faults::arm({port::Call::futex_waitv, ENOSYS, 1, true});
   faults::arm({port::Call::peerpidfd, ENOPROTOOPT, 1, true});
+  faults::arm({port::Call::passrights, ENOPROTOOPT, 1, true});
   faults::arm({port::Call::future_write_seal, EINVAL, 1, true});
   faults::arm({port::Call::noexec_seal, EINVAL, 1, true});
 }

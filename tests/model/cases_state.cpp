@@ -79,7 +79,8 @@ class SlotCase {
 
 /// Goal: of two threads of the server that send one buffer each has it alone, with all that the
 /// other did with it behind it; what S shows of it is of the last.
-/// Method: both lend it and give it back again, with nothing between them but its slot.
+/// Method: both lend it and give it back again, with nothing between them but its slot; one then
+/// frees and allocates it.
 template <class A>
 class OwnerCase {
  public:
@@ -91,7 +92,10 @@ class OwnerCase {
     pool_.add_pool(a, core::plan_pool(0, 1, 4096, 64, 0, 4096), 7);
     require(pool_.allocate(a, 4096, 64) == 0, "the free slot is not found");
     explorer.spawn("sender", Fate::immortal, [this] { sends(1); });
-    explorer.spawn("other sender", Fate::immortal, [this] { sends(2); });
+    explorer.spawn("other sender", Fate::immortal, [this] {
+      sends(2);
+      frees();
+    });
   }
   void check() {
     A a;
@@ -107,6 +111,12 @@ class OwnerCase {
     buffer_.write(what);
     require(buffer_.read() == what, "two have the buffer");
     require(pool_.give_back(a, 0), "a lent slot is not given back");
+  }
+  void frees() {
+    A a;
+    if (!pool_.release(a, 0)) return;
+    buffer_.write(3);
+    require(pool_.allocate(a, 4096, 64) == 0, "a freed slot is not to be had");
   }
 
   Word words_[core::slots_max]{};

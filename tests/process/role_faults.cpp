@@ -13,6 +13,7 @@ struct Named {
 };
 constexpr Named known[] = {{"futex_waitv", Call::futex_waitv},
                            {"peerpidfd", Call::peerpidfd},
+                           {"passrights", Call::passrights},
                            {"noexec_seal", Call::noexec_seal},
                            {"proc", Call::proc},
                            {"future_write_seal", Call::future_write_seal}};

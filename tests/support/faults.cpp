@@ -14,10 +14,10 @@ constexpr const char* names[] = {"memfd_create",  "ftruncate",   "fallocate",  "
                                  "futex_wake",    "open",        "mkdir",      "lock",
                                  "socket",        "bind",        "chmod",      "listen",
                                  "connect",       "accept",      "socketpair", "sendmsg",
-                                 "recvmsg",       "peercred",    "peerpidfd",  "pidfd_open",
-                                 "epoll_create",  "epoll_ctl",   "epoll_wait", "eventfd",
-                                 "thread_create", "robust_list", "getrandom",  "future_write_seal",
-                                 "noexec_seal",   "pwrite",      "proc"};
+                                 "recvmsg",       "peercred",    "peerpidfd",  "passrights",
+                                 "pidfd_open",    "epoll_create", "epoll_ctl", "epoll_wait",
+                                 "eventfd",       "thread_create", "robust_list", "getrandom",
+                                 "future_write_seal", "noexec_seal", "pwrite", "proc"};
 static_assert(sizeof names / sizeof *names == call_count, "one name for each port::Call");
 
 struct Counters {

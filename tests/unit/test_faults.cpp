@@ -73,6 +73,7 @@ const Kind kinds[] = {
     {Call::recvmsg, EINTR, true, false, true, Call::count},
     {Call::peercred, EINVAL, true, true, false, Call::count},
     {Call::peerpidfd, ENOPROTOOPT, true, true, true, Call::count},
+    {Call::passrights, ENOPROTOOPT, true, true, true, Call::count},
     {Call::pidfd_open, EMFILE, true, true, false, Call::peerpidfd},
     {Call::epoll_create, EMFILE, true, true, false, Call::count},
     {Call::epoll_ctl, ENOMEM, true, true, false, Call::count},

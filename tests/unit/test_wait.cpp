@@ -342,6 +342,35 @@ TEST_CASE("who waits for the visits to end is told by the last, whichever it is"
   }
 }
 
+TEST_CASE("who waits for the last visit seldom just misses it") {
+  const Deadline guard(60);
+  constexpr unsigned rounds = 20'000;
+  unsigned again = 0;
+  Visits visits;
+  std::atomic<unsigned> due{0}, inside{0};
+  std::thread visitor([&] {
+    for (unsigned i = 1; i <= rounds; ++i) {
+      while (due < i)
+        port::cpu_relax();
+      const Turn turn(&visits);
+      inside = i;
+      for (unsigned n = i % 64; n > 0; --n)
+        port::cpu_relax();
+    }
+  });
+  for (unsigned i = 1; i <= rounds; ++i) {
+    due = again < 100 ? i : rounds;
+    while (inside < i)
+      port::cpu_relax();
+    unsigned looks = 0;
+    visits.drain([&] { ++looks; });
+    again += looks > 1;
+  }
+  visitor.join();
+  MESSAGE(again << " of " << rounds << " waits looked again");
+  CHECK(again < 100);
+}
+
 TEST_CASE("a turn is one thread's at a time, and a visit") {
   Visits visits;
   {

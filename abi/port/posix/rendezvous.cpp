@@ -366,7 +366,11 @@ int socket_judge(int descriptor, bool listening) {
 
 bool refuse_descriptors(int socket, bool refused) {
   const int passes = refused ? 0 : 1;
-  return setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &passes, sizeof passes) == 0;
+  const auto set = [&] {
+    return setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &passes, sizeof passes);
+  };
+  // What was refused can be allowed again.
+  return (refused ? sys(Call::passrights, set) : set()) == 0;
 }
 
 bool has_unread(int socket) {

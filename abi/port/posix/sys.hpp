@@ -31,6 +31,7 @@ enum class Call : unsigned char {
   recvmsg,
   peercred,
   peerpidfd,
+  passrights,
   pidfd_open,
   epoll_create,
   epoll_ctl,

@@ -95,7 +95,7 @@ void wake_word(const core::Word& word) {
 }
 
 void mutex_wait(Mutex& mutex) {
-  constexpr int spins = 32;  // As long as two sleepless calls take.
+  constexpr int spins = 32;  // What is under a lock takes less, unless its holder does not run.
   for (int i = 0; i < spins && processor_count() > 1; ++i) {
     cpu_relax();
     if (__atomic_load_n(&mutex.word, __ATOMIC_RELAXED) == 0 && mutex_try_lock(mutex)) return;
