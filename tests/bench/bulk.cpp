@@ -21,83 +21,13 @@ struct Shape {
 };
 constexpr Shape shapes[] = {{65536, 64}, {1u << 20, 64}, {4u << 20, 16}};
 
-/// The least that hands buffers over in order: two counters, the buffers behind them.
-struct Counters {
-  Line handed;
-  Line taken;
-};
-constexpr std::size_t counters_bytes = 4096;
-
-class Stream {
- public:
-  virtual ~Stream() = default;
-  /// Passes so many buffers; ns.
-  virtual double pass(int count) = 0;
-};
-
-class RawRing : public Stream {
- public:
-  RawRing(const Shape& shape, int)
-      : shape_(shape),
-        area_(counters_bytes + shape.area_bytes()),
-        counters_(static_cast<Counters*>(area_.data())),
-        child_({"bulk", "ring", std::to_string(area_.descriptor()),
-                std::to_string(shape.buffer_bytes), std::to_string(shape.buffers)}) {
-    child_.line();
-    hot_ = std::make_unique<Hot>(processors().first, true);
-    child_.tell("go");
-  }
-  ~RawRing() override {
-    hot_.reset();
-    counters_->handed.value.store(0);
-    child_.finish();
-  }
-  double pass(int count) override {
-    const double start = now_ns();
-    const std::uint32_t end = handed_ + static_cast<std::uint32_t>(count);
-    while (handed_ != end) {
-      while (handed_ - counters_->taken.value.load(std::memory_order_acquire) ==
-             static_cast<std::uint32_t>(shape_.buffers))
-        relax();
-      counters_->handed.value.store(++handed_, std::memory_order_release);
-    }
-    while (counters_->taken.value.load(std::memory_order_acquire) != end)
-      relax();
-    return now_ns() - start;
-  }
-
- private:
-  Shape shape_;
-  Area area_;
-  Counters* counters_;
-  Child child_;
-  std::unique_ptr<Hot> hot_;
-  std::uint32_t handed_ = 0;
-};
-
-void read_ring(const std::vector<std::string>& words) {
-  const Shape shape{static_cast<std::uint32_t>(std::stoul(words.at(3))), std::stoi(words.at(4))};
-  const Area area(std::stoi(words.at(2)), counters_bytes + shape.area_bytes());
-  auto* const counters = static_cast<Counters*>(area.data());
-  const char* const data = static_cast<const char*>(area.data()) + counters_bytes;
-  const Responder ready(std::to_string(processors().second), "1");
-  for (std::uint32_t taken = 0;; ++taken) {
-    std::uint32_t handed;
-    while ((handed = counters->handed.value.load(std::memory_order_acquire)) == taken)
-      relax();
-    if (handed == 0) return;  // Back at nothing: the end.
-    const std::size_t at = taken % static_cast<unsigned>(shape.buffers);
-    std::uint64_t sum = sum_of(data + at * shape.buffer_bytes, shape.buffer_bytes);
-    keep(sum);
-    counters->taken.value.store(taken + 1, std::memory_order_release);
-  }
-}
+constexpr std::size_t head_bytes = 4096;
 
 /// A pipe or a socket: copied in, copied out, read.
-class Copied : public Stream {
+class Copied {
  public:
   Copied(const Shape& shape, bool socket)
-      : bytes_(shape.buffer_bytes), data_(counters_bytes + shape.buffer_bytes) {
+      : bytes_(shape.buffer_bytes), data_(head_bytes + shape.buffer_bytes) {
     int ends[2];
     if (socket) {
       must_call(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), "socketpair");
@@ -109,20 +39,20 @@ class Copied : public Stream {
     }
     to_ = ends[1];
     child_ = std::make_unique<Child>(std::vector<std::string>{
-        "bulk", "copied", std::to_string(ends[0]), std::to_string(bytes_)});
+        "bulk", std::to_string(ends[0]), std::to_string(bytes_)});
     close(ends[0]);
     child_->line();
     hot_ = std::make_unique<Hot>(processors().first, true);
     child_->tell("go");
   }
-  ~Copied() override {
+  ~Copied() {
     hot_.reset();
     std::memset(data_.data(), 0xff, 8);  // The mark of the end.
     send(1);
     child_->finish();
     close(to_);
   }
-  double pass(int count) override {
+  double pass(int count) {
     const double start = now_ns();
     send(count);
     return now_ns() - start;
@@ -147,9 +77,9 @@ class Copied : public Stream {
 };
 
 void read_copies(const std::vector<std::string>& words) {
-  const int from = std::stoi(words.at(2));
-  const std::size_t bytes = std::stoul(words.at(3));
-  const Area data(counters_bytes + bytes);
+  const int from = std::stoi(words.at(1));
+  const std::size_t bytes = std::stoul(words.at(2));
+  const Area data(head_bytes + bytes);
   const auto* const head = static_cast<const std::uint32_t*>(data.data());
   const Responder ready(std::to_string(processors().second), "1");
   for (std::uint32_t done = 1;; ++done) {
@@ -168,21 +98,44 @@ void read_copies(const std::vector<std::string>& words) {
   }
 }
 
-class Vdset : public Stream {
+class Vdset {
  public:
   Vdset(const Shape& shape, bool polls)
       : shape_(shape),
+        area_(sizeof(Counters)),
+        counters_(*static_cast<Counters*>(area_.data())),
         rig_({1, queue_depth_for(shape.buffers), shape.buffers, shape.buffer_bytes, polls, true,
-              false, apart()}) {}
-  double pass(int count) override {
+              false, apart(), area_.descriptor()}) {}
+  double pass(int count) {
     Job job;
     job.depth = std::min(shape_.buffers, count);
     job.rounds = count - job.depth;
     return run_job(job, [&] { rig_.send(); }, [&] { rig_.receive(); }) * count;
   }
+  /// The same buffers, by two counters and nothing else.
+  double pass_by_counters(int count) {
+    counters_.handed.value.store(0);
+    counters_.taken.value.store(0);
+    rig_.send_first(count);
+    const double start = now_ns();
+    const auto end = static_cast<std::uint32_t>(count);
+    for (std::uint32_t handed = 0; handed != end;) {
+      while (handed - counters_.taken.value.load(std::memory_order_acquire) ==
+             static_cast<std::uint32_t>(shape_.buffers))
+        relax();
+      counters_.handed.value.store(++handed, std::memory_order_release);
+    }
+    while (counters_.taken.value.load(std::memory_order_acquire) != end)
+      relax();
+    const double nanoseconds = now_ns() - start;
+    rig_.receive();
+    return nanoseconds;
+  }
 
  private:
   Shape shape_;
+  Area area_;
+  Counters& counters_;
   Rig rig_;
 };
 
@@ -199,14 +152,31 @@ void report(const std::string& row, const Shape& shape, double nanoseconds, std:
   emit(sample);
 }
 
-template <class Kind>
-void measure(const char* row, const Shape& shape, bool option, std::size_t bytes, int repetition) {
+int count_of(const Shape& shape, std::size_t bytes) {
+  return std::max(2, static_cast<int>(bytes / shape.buffer_bytes));
+}
+
+/// Ours and the least there can be, by turns over the same pages: which they are makes a tenth.
+void measure_vdset(const char* row, const Shape& shape, bool polls, std::size_t bytes,
+                   int repetition) {
   const double ping = ping_pong(apart());
-  const int count = std::max(2, static_cast<int>(bytes / shape.buffer_bytes));
-  Kind stream(shape, option);
+  const int count = count_of(shape, bytes);
+  const std::size_t passed = std::size_t{shape.buffer_bytes} * static_cast<std::size_t>(count);
+  Vdset stream(shape, polls);
   stream.pass(shape.buffers);  // Every page is touched once.
-  const double nanoseconds = stream.pass(count);
-  report(row, shape, nanoseconds,
+  for (const bool raw : {repetition % 2 != 0, repetition % 2 == 0}) {
+    const double nanoseconds = raw ? stream.pass_by_counters(count) : stream.pass(count);
+    report(raw ? "raw zero-copy ring" : row, shape, nanoseconds, passed, repetition, ping);
+  }
+}
+
+void measure_copied(const char* row, const Shape& shape, bool socket, std::size_t bytes,
+                    int repetition) {
+  const double ping = ping_pong(apart());
+  const int count = count_of(shape, bytes);
+  Copied stream(shape, socket);
+  stream.pass(shape.buffers);
+  report(row, shape, stream.pass(count),
          std::size_t{shape.buffer_bytes} * static_cast<std::size_t>(count), repetition, ping);
 }
 
@@ -237,7 +207,7 @@ void measure_memory(const Shape& shape, std::size_t bytes, int repetition) {
 }  // namespace
 
 int bulk_child(const std::vector<std::string>& words) {
-  words.at(1) == "ring" ? read_ring(words) : read_copies(words);
+  read_copies(words);
   return 0;
 }
 
@@ -251,15 +221,10 @@ void bench_bulk(Size size) {
         emit_absent("bulk", "vdset, waiting", "needs two processors");
         continue;
       }
-      const auto ours = [&] {
-        measure<Vdset>("vdset, waiting", shape, false, whole, repetition);
-        measure<Vdset>("vdset, polling", shape, true, whole, repetition);
-      };
-      if (repetition % 2 == 0) ours();
-      measure<RawRing>("raw zero-copy ring", shape, false, whole, repetition);
-      if (repetition % 2 != 0) ours();
-      measure<Copied>("pipe", shape, false, whole / 4, repetition);
-      measure<Copied>("unix stream", shape, true, whole / 4, repetition);
+      measure_vdset("vdset, waiting", shape, false, whole, repetition);
+      measure_vdset("vdset, polling", shape, true, whole, repetition);
+      measure_copied("pipe", shape, false, whole / 4, repetition);
+      measure_copied("unix stream", shape, true, whole / 4, repetition);
     }
 }
 

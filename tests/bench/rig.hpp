@@ -1,5 +1,6 @@
 // tests/bench/rig.hpp: a set whose server is this process and whose client is a child.
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
@@ -11,6 +12,12 @@
 
 namespace bench {
 
+/// The least that hands buffers over in order.
+struct Counters {
+  Line handed;
+  Line taken;
+};
+
 struct RigPlan {
   int devices = 1;
   int queue_depth = 16;
@@ -20,6 +27,9 @@ struct RigPlan {
   bool client_reads = false;  // Adds up every word of a buffer before it completes the command.
   bool thread_each = false;   // A thread of the client for each device, as is VDI's custom.
   Placement placement;
+  // Of a memory file with Counters: a command with a position is then a call to take so many
+  // buffers by these alone, the first being the command's.
+  int counters = -1;
 };
 
 /// Ready for commands when constructed; the normal end when destroyed.
@@ -41,6 +51,12 @@ class Rig {
              static_cast<vdset_server_device*>(command->context), command),
          "send_command");
   }
+  /// The command of the first buffer, with this position. None may be under way.
+  void send_first(std::int64_t position) {
+    commands_.front().position = position;
+    std::iter_swap(std::find(free_.begin(), free_.end(), &commands_.front()), free_.end() - 1);
+    send();
+  }
   void receive() {
     vdset_command* done = nullptr;
     if (polls_) {
@@ -52,6 +68,7 @@ class Rig {
       must(vdset_server_next_completion(server_, VDSET_INFINITE, &done), "next_completion");
     }
     if (done->completion_code != VDSET_SUCCESS) die("a command failed");
+    done->position = 0;
     free_.push_back(done);
   }
 
