@@ -57,6 +57,7 @@ int receive(int socket, Message& out, Descriptors& descriptors, bool takes_descr
   const int error = port::packet_receive(socket, packet);
   if (error != 0) return error;
   descriptors.count = packet.descriptor_count;
+  descriptors.sender_uid = packet.sender_uid;
   for (std::size_t i = 0; i < packet.descriptor_count; ++i)
     descriptors.at[i] = packet.descriptors[i];
   const Allowance allowed = allowance(out.kind, out.result);

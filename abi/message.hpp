@@ -65,10 +65,12 @@ struct Message {
 static_assert(sizeof(Message) == 52 + sizeof(SetTerms) + message_text_bytes_max);
 static_assert(sizeof(SetTerms) == 4 * (11 + 2 + 3 + allowed_uids_max));
 
-/// Descriptors that came with a message; closed unless taken.
+/// Descriptors that came with a message; closed unless taken. And who sent it, if that was asked
+/// for (port::name_senders).
 struct Descriptors {
   int at[port::descriptors_max];
   std::size_t count = 0;
+  std::uint32_t sender_uid = port::no_uid;
 
   Descriptors() = default;
   Descriptors(const Descriptors&) = delete;

@@ -373,6 +373,11 @@ bool refuse_descriptors(int socket, bool refused) {
   return (refused ? sys(Call::passrights, set) : set()) == 0;
 }
 
+bool name_senders(int socket, bool named) {
+  const int passes = named ? 1 : 0;
+  return setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &passes, sizeof passes) == 0;
+}
+
 bool has_unread(int socket) {
   int bytes = 0;
   return ioctl(socket, SIOCOUTQ, &bytes) == 0 && bytes > 0;
@@ -434,7 +439,8 @@ int packet_send(int socket, const Packet& packet) {
 
 int packet_receive(int socket, Packet& packet) {
   iovec io{packet.bytes, packet.size};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * descriptors_max)] = {};
+  constexpr std::size_t descriptor_bytes = CMSG_SPACE(sizeof(int) * descriptors_max);
+  alignas(cmsghdr) char control[descriptor_bytes + CMSG_SPACE(sizeof(ucred))] = {};
   msghdr message{};
   message.msg_iov = &io;
   message.msg_iovlen = 1;
@@ -454,14 +460,26 @@ int packet_receive(int socket, Packet& packet) {
     reset |= again && errno == ECONNRESET;
   } while (again);
   if (got < 0) return errno == ECONNRESET ? -EPIPE : -errno;
+  bool too_many = false;
   for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr; h = CMSG_NXTHDR(&message, h)) {
+    if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_CREDENTIALS) {
+      ucred sender{};
+      std::memcpy(&sender, CMSG_DATA(h), sizeof sender);
+      packet.sender_uid = sender.uid;
+    }
     if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count && packet.descriptor_count < descriptors_max; ++i)
-      std::memcpy(&packet.descriptors[packet.descriptor_count++], CMSG_DATA(h) + i * sizeof(int),
-                  sizeof(int));
+    for (std::size_t i = 0; i < count; ++i) {
+      int descriptor = -1;
+      std::memcpy(&descriptor, CMSG_DATA(h) + i * sizeof(int), sizeof(int));
+      too_many = packet.descriptor_count == descriptors_max;
+      if (too_many)
+        close_descriptor(descriptor);  // There was room for it, as nobody was named.
+      else
+        packet.descriptors[packet.descriptor_count++] = descriptor;
+    }
   }
-  const bool whole = static_cast<std::size_t>(got) == packet.size &&
+  const bool whole = static_cast<std::size_t>(got) == packet.size && !too_many &&
                      (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
   if (got > 0 && whole) return 0;
   // Cut although there was room: this process has no free descriptor numbers.
