@@ -299,7 +299,7 @@ func TestLog(t *testing.T) {
 		<-hold
 		lines = append(lines, line)
 	}))
-	for i := 0; i < 300; i++ {
+	for i := 0; i < 1200; i++ {
 		set, err := Create("log", Config{DeviceCount: 1}, &SetOptions{Directory: r.directory})
 		must(t, err)
 		server, err := OpenServer("log", &JoinOptions{Directory: r.directory})
