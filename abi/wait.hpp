@@ -24,8 +24,8 @@ inline constexpr std::int64_t slice_ns = VDSET_SLICE_NS;
 inline constexpr std::int64_t slice_ns = 2'000'000'000;
 #endif
 // Longer than a sleeper needs to be awake: with less, two sides that have once slept would wait
-// asleep for each other for good.
-inline constexpr std::int64_t spin_ns = 50'000;
+// asleep for each other for good. And twice what a megabyte takes to be read (decision 0062).
+inline constexpr std::int64_t spin_ns = 100'000;
 inline constexpr unsigned misses_max = 2;
 inline constexpr unsigned probe_first = 64;
 inline constexpr unsigned probe_last = 4096;

@@ -155,10 +155,7 @@ bool serve_one(vdset_device* device, const Manners& manners) {
 
 void serve_all(std::vector<vdset_device*> devices, const Manners& manners) {
   while (!devices.empty())
-    std::erase_if(devices, [&](vdset_device* device) {
-      relax();
-      return !serve_one(device, manners);
-    });
+    std::erase_if(devices, [&](vdset_device* device) { return !serve_one(device, manners); });
 }
 
 }  // namespace

@@ -60,9 +60,8 @@ class Rig {
   void receive() {
     vdset_command* done = nullptr;
     if (polls_) {
-      std::int32_t result;
-      while ((result = vdset_server_next_completion(server_, 0, &done)) == VDSET_E_TIMEOUT)
-        relax();
+      std::int32_t result;  // No pause: a look is a call, and as long as one.
+      while ((result = vdset_server_next_completion(server_, 0, &done)) == VDSET_E_TIMEOUT) {}
       must(result, "next_completion");
     } else {
       must(vdset_server_next_completion(server_, VDSET_INFINITE, &done), "next_completion");
