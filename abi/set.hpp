@@ -185,9 +185,21 @@ void put_device(vdset_device& device);
 
 // ---- set.cpp, set_attach.cpp
 
-/// Whether the set is over for this client: aborted, or its server or primary gone. Latches. No
-/// system call unless it just ended.
-bool is_over(vdset_set& set);
+inline bool is_attached(const vdset_set& set) {
+  return __atomic_load_n(&set.phase.value, __ATOMIC_ACQUIRE) ==
+         static_cast<std::uint32_t>(Phase::attached);
+}
+/// Ends the set if it is to be: aborted, or its server or primary gone. Whether it is over.
+bool end_if_due(vdset_set& set);
+/// Whether the set is over for this client. Latches. No system call unless it just ended, and no
+/// more than its words' loads while there is nothing to say.
+inline bool is_over(vdset_set& set) {
+  if (set.aborted.load(std::memory_order_relaxed) != 0) return true;
+  const bool goes_on = is_attached(set) && core::abort_requested(atomics, *set.wake) == 0 &&
+                       core::read_state(atomics, *set.view.header) < core::SetState::aborted &&
+                       !is_dead(set.alive);
+  return !goes_on && end_if_due(set);
+}
 /// Whether the server is gone or let go of this process, by what the kernel says; a system call.
 /// The alive word tells sooner, but it is for the server to enlist it.
 bool is_deserted(const vdset_set& set);

@@ -25,11 +25,6 @@ void keep_own_record(vdset_set& set, const core::AbortRecord& record) {
   set.has_own_record = true;
 }
 
-bool is_attached(const vdset_set& set) {
-  return __atomic_load_n(&set.phase.value, __ATOMIC_ACQUIRE) ==
-         static_cast<std::uint32_t>(Phase::attached);
-}
-
 /// Maps one part that was received. 0 or -errno; closes the descriptor.
 int map_part(Descriptors& parts, std::size_t i, std::uint64_t bytes, bool writable, port::Seal seal,
              port::Mapping& out) {
@@ -210,8 +205,7 @@ void drop_request_socket(vdset_set& set) {
   if (!set.end_passed_on.exchange(true)) wake_everybody(*set.wake, set.geometry.device_count);
 }
 
-bool is_over(vdset_set& set) {
-  if (set.aborted.load(std::memory_order_relaxed) != 0) return true;
+bool end_if_due(vdset_set& set) {
   if (!is_attached(set)) return set.aborted.load(std::memory_order_acquire) != 0;
   core::SetState state{};
   if (is_end_known(set, state)) return true;

@@ -156,8 +156,8 @@ int count_of(const Shape& shape, std::size_t bytes) {
   return std::max(2, static_cast<int>(bytes / shape.buffer_bytes));
 }
 
-/// Ours and the least there can be, over the same pages, for which they are makes a tenth; there and
-/// back again, for the later is the faster.
+/// Ours and the least there can be, over the same pages, for which they are makes a tenth; there
+/// and back again, for the later is the faster.
 void measure_vdset(const char* row, const Shape& shape, bool polls, std::size_t bytes,
                    int repetition) {
   const double ping = ping_pong(apart());

@@ -42,6 +42,10 @@ def trip_targets(results):
     if ours is None:
         return
     yield at_most("command round trip, busy", "<= 1.6 x the ping-pong", ours.ratio(), 1.6, " x")
+    calls = results.get("waiting", WAITING)
+    if calls:
+        yield at_most("the same, in calls that wait", "<= 1.6 x the ping-pong", calls.ratio(), 1.6,
+                      " x")
     peers = {name: m.ratio() for name in DEBIAN_RINGS if (m := results.get("trip", name))}
     if peers:
         best = min(peers, key=peers.get)
@@ -59,7 +63,7 @@ def stream_targets(results):
     near, far = at16.regime(True), at16.regime(False)
     yield at_most("command stream, depth 16", "<= 1 x the ping-pong (100 ns at 100 ns), near",
                   near[1] if near else None, 1.0, " x",
-                  ("" if near else NOT_HERE) + (f"; far {number(far[1])} x" if far else ""))
+                  ("" if near else NOT_HERE) + (f"far {number(far[1])} x" if far else ""))
     yield at_most("the same, depth 64", "no slower than depth 16", at64.against(at16), 1.05,
                   " x depth 16")
 
