@@ -67,6 +67,9 @@ void ask_for_wakes(vdset_device& device) {
   // Who is armed would not see the looks of a connection that is made now.
   if (is_armed(device.pollable) || port::now_ns() < device.ask_again_ns)
     return device.wants_wake_end.store(true);
+  // Where descriptors can come with a look, dropping them takes as long as their sender likes.
+  const bool can_refuse = port::can_refuse_descriptors();
+  if (!can_refuse && !set.server_is_own_users) return;
   const port::Directory& directory = set.primary ? set.held.directory : set.directory;
   int socket = port::socket_connect(directory, stem_of(set.name).text, 0, true);
   if (socket < 0) {  // The listener's queue is full, or there is no descriptor to spare.
@@ -74,9 +77,10 @@ void ask_for_wakes(vdset_device& device) {
     device.ask_again_ns = port::deadline_after(slice_ns);
     return;
   }
-  // Where descriptors can come with a look, dropping them takes as long as their sender likes.
-  if (!port::refuse_descriptors(socket, true) && !set.server_is_own_users)
-    return port::close_descriptor(socket);
+  port::Credentials maker{};
+  const bool trusted = can_refuse || (port::peer_credentials(socket, maker) == 0 &&
+                                      port::is_own_user(maker.uid));
+  if (!trusted) return port::close_descriptor(socket);
   Message question;
   question.kind = MessageKind::wake;
   question.a = set.me;

@@ -519,8 +519,8 @@ void take_wake(vdset_server& server, const Visitor& visitor) {
     if (device.consumer != hello.a) return let_go(visitor);
   }
   // Where descriptors can come with a look, dropping them takes as long as their sender likes.
-  const bool trusted = port::refuse_descriptors(visitor.socket, true) ||
-                       visitor.who.uid == port::effective_uid();
+  const bool trusted =
+      port::refuse_descriptors(visitor.socket, true) || port::is_own_user(visitor.who.uid);
   if (!trusted) return let_go(visitor);
   if (!device.wake_end.take(visitor.socket)) return;
   // A look that came by the one before, and was not seen, is not to be missed.

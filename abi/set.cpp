@@ -183,6 +183,7 @@ static void admit_to_primary(Role& role, const Visitor& visitor) {
     return refuse(visitor, VDSET_E_UNEXPECTED, "cannot pass the listener");
   set.has_server = true;
   set.server_pid = visitor.who.pid;
+  set.server_is_own_users = port::is_own_user(visitor.who.uid);
   set.control_socket = visitor.socket;
   set.server_pidfd = visitor.watch;
   set.control_watch = library::watch(role, visitor.socket, control_tag);
@@ -376,15 +377,19 @@ std::int32_t join(vdset_set& set, const vdset_join_options& options) {
   hello.a = static_cast<std::uint32_t>(core::Role::secondary);
   hello.b = core::layout_version;
   hello.set_text(set.name.text, set.name.bytes);
-  port::name_senders(set.request_socket, true);
+  // For the wakes (ask_for_wakes): neither who made the listener nor who accepts may be another's.
+  port::Credentials maker{};
+  const bool asks = !port::can_refuse_descriptors() &&
+                    port::peer_credentials(set.request_socket, maker) == 0 &&
+                    port::is_own_user(maker.uid) && port::name_senders(set.request_socket, true);
   int error = send_message(set.request_socket, hello);
   if (error == 0 && port::wait_readable(set.request_socket, deadline) == 0)
     return fail(VDSET_E_TIMEOUT, "set %s: no answer in 10 s; is its server stopped?",
                 set.name.text);
   // Who is not admitted is told and let go before it has said anything.
   if (error == 0 || error == -EPIPE) error = receive_message(set.request_socket, answer, parts);
-  port::name_senders(set.request_socket, false);
-  set.server_is_own_users = parts.sender_uid == port::effective_uid();
+  if (asks) port::name_senders(set.request_socket, false);
+  set.server_is_own_users = asks && port::is_own_user(parts.sender_uid);
   if (error == -EMFILE) return fail_descriptors(set.name.text);
   if (error != 0)
     return fail(VDSET_E_PROTOCOL, "set %s: it ended while this process joined", set.name.text);

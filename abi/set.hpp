@@ -104,7 +104,7 @@ struct vdset_set {
   vdset::port::Mutex request_lock;
   int request_socket;
   std::uint64_t request_identity;
-  bool server_is_own_users;  // By the kernel's word.
+  bool server_is_own_users;  // By the kernel's word; asked for before Linux 6.16 only.
   std::uint32_t request_number;
   // A MAP_POOL that timed out is still under way: its answer is waited for, never asked for again,
   // so that at most one answer is unread.

@@ -149,11 +149,6 @@ bool is_deserted(const vdset_set& set) {
 void keep_request_socket(vdset_set& set, int socket) {
   set.request_socket = socket;
   set.request_identity = port::socket_identity(socket);
-  // A primary's was made by the server. A secondary's was accepted by it, and tells of the
-  // listener's maker: there its first answer tells.
-  port::Credentials server{};
-  set.server_is_own_users = set.primary && port::peer_credentials(socket, server) == 0 &&
-                            server.uid == port::effective_uid();
 }
 
 bool has_request_socket(const vdset_set& set) {

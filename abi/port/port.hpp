@@ -111,6 +111,8 @@ struct Credentials {
 };
 inline constexpr std::uint32_t no_uid = ~0u;
 std::uint32_t effective_uid();
+/// Never true of 65534, which stands for all whom the kernel cannot name here.
+bool is_own_user(std::uint32_t uid);
 std::uint32_t effective_gid();
 std::uint32_t own_pid();
 /// Effective and supplementary groups; returns how many (at most out.size()).
@@ -153,8 +155,9 @@ int socket_judge(int descriptor, bool listening);
 /// False before Linux 6.16: they are received and closed, which takes as long as the sender likes
 /// (SO_LINGER).
 bool refuse_descriptors(int socket, bool refused);
-/// Whether the kernel names who sends what comes from now on. Who made a connection's other end,
-/// whom peer_credentials names, may have passed it on.
+bool can_refuse_descriptors();
+/// Whether the kernel names who sends what comes from now on; it gives the socket an abstract name
+/// for that. Who made a connection's other end, whom peer_credentials names, may have passed it on.
 bool name_senders(int socket, bool named);
 /// Whether the peer has not yet read all that was sent to it.
 bool has_unread(int socket);
@@ -172,7 +175,7 @@ struct Packet {
   int descriptors[descriptors_max];
   std::size_t descriptor_count;
   bool takes_descriptors = true;  // Else those that come are not received, and the packet is cut.
-  std::uint32_t sender_uid = no_uid;  // By the kernel's word, after name_senders.
+  std::uint32_t sender_uid = no_uid;  // Its real one, by the kernel's word, after name_senders.
 };
 /// One packet, without waiting. -EAGAIN: the peer does not read.
 int packet_send(int socket, const Packet& packet);

@@ -169,7 +169,8 @@ void measure_vdset(const char* row, const Shape& shape, bool polls, std::size_t 
   const double least = stream.pass_by_counters(half) + stream.pass_by_counters(half);
   const double ours = first + stream.pass(half);
   report(row, shape, ours, passed, repetition, ping);
-  report("raw zero-copy ring", shape, least, passed, repetition, ping);
+  report(std::string("raw ring, same pages, ") + (polls ? "polling" : "waiting"), shape, least,
+         passed, repetition, ping);
 }
 
 void measure_copied(const char* row, const Shape& shape, bool socket, std::size_t bytes,
@@ -178,8 +179,9 @@ void measure_copied(const char* row, const Shape& shape, bool socket, std::size_
   const int count = count_of(shape, bytes);
   Copied stream(shape, socket);
   stream.pass(shape.buffers);
-  report(row, shape, stream.pass(count),
-         std::size_t{shape.buffer_bytes} * static_cast<std::size_t>(count), repetition, ping);
+  const double nanoseconds = stream.pass(count) + stream.pass(count);
+  report(row, shape, nanoseconds,
+         2 * std::size_t{shape.buffer_bytes} * static_cast<std::size_t>(count), repetition, ping);
 }
 
 /// The limits of memory itself, in one process, over the same bytes.

@@ -35,10 +35,15 @@ class Measured:
         ratios = [s["value"] / s["ping"] for s in self.samples if s.get("ping")]
         return statistics.median(ratios) if ratios else None
 
+    def by_repetition(self):
+        values = {s.get("repetition", 0): s["value"] for s in self.samples}
+        if len(values) != len(self.samples):
+            raise ValueError(f"{self.bench}, {self.row}: a repetition twice")
+        return values
+
     def against(self, other):
         """The median of the ratios to another row, repetition by repetition."""
-        mine = {s.get("repetition", 0): s["value"] for s in self.samples}
-        theirs = {s.get("repetition", 0): s["value"] for s in other.samples}
+        mine, theirs = self.by_repetition(), other.by_repetition()
         ratios = [mine[i] / theirs[i] for i in mine.keys() & theirs.keys() if theirs[i]]
         return statistics.median(ratios) if ratios else None
 

@@ -142,8 +142,8 @@ begin_stopped_restore() {
     nice -n 19 "$vdset" restore bk --to old.db --processes --quiet >out.txt 2>err.txt & parent=$!
     wait_for has_child $parent secondary 'device=0 '
     helper=$(child_of $parent secondary 'device=0 ')
-    kill -STOP "$helper" 2>/dev/null && wait_for has_settled "$helper" &&
-      [ "$(state_of "$helper")" = T ] && return
+    kill -STOP "$helper" 2>/dev/null && wait_for has_settled "$helper" && sleep 0.1 &&
+      [ "$(state_of "$helper")" = T ] && has_child $parent engine-restore && return
     kill -CONT "$helper" 2>/dev/null
     wait $parent
   done

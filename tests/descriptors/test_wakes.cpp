@@ -119,6 +119,19 @@ void be_somebody_else() {
   REQUIRE(syscall(SYS_capset, &header, sets) == 0);
 }
 
+/// A set that this other user may join.
+void create_for_somebody(Agent& agent) {
+  const std::uint32_t admitted[] = {nobody};
+  vdset_config wish{};
+  wish.struct_bytes = sizeof wish;
+  wish.device_count = 1;
+  vdset_set_options options{};
+  options.struct_bytes = sizeof options;
+  options.allowed_uids = admitted;
+  options.allowed_uids_count = 1;
+  REQUIRE(vdset_set_create("loop", &wish, &options, &agent.set) == VDSET_OK);
+}
+
 /// A WAKE of this process's making; what becomes of it.
 int send_wake(vdset_set* set, const Message& question) {
   const int socket =
@@ -435,15 +448,7 @@ TEST_CASE("another user's client has a connection where the kernel refuses descr
   Meeting meeting;
   Agent agent;
   Engine engine;
-  const std::uint32_t admitted[] = {nobody};
-  vdset_config wish{};
-  wish.struct_bytes = sizeof wish;
-  wish.device_count = 1;
-  vdset_set_options options{};
-  options.struct_bytes = sizeof options;
-  options.allowed_uids = admitted;
-  options.allowed_uids_count = 1;
-  REQUIRE(vdset_set_create("loop", &wish, &options, &agent.set) == VDSET_OK);
+  create_for_somebody(agent);
   engine.open({1, 0});
   engine.name_devices({1, 0});
   agent.open_devices(0, 1);
@@ -458,6 +463,33 @@ TEST_CASE("another user's client has a connection where the kernel refuses descr
     port::close_descriptor(socket);
   });
   other.join();
+}
+
+TEST_CASE("a client of another user's server has one where the kernel refuses descriptors") {
+  if (geteuid() != 0) return;
+  const Deadline deadline;
+  for (const bool known : {false, true}) {
+    Pair pair;
+    pair.agent.set->server_is_own_users = known;
+    pair.agent.descriptor(0);
+    CHECK(pair.agent.devices[0]->wake_end.is_open() == (known || kernel_refuses_descriptors()));
+    round_trip(pair);
+  }
+  // By the kernel's word: the server of a thread that is another user's.
+  Meeting meeting;
+  Agent agent;
+  Engine engine;
+  create_for_somebody(agent);
+  std::thread other([&] {
+    be_somebody_else();
+    engine.open({1, 0});
+  });
+  other.join();
+  CHECK_FALSE(agent.set->server_is_own_users);
+  engine.name_devices({1, 0});
+  agent.open_devices(0, 1);
+  agent.descriptor(0);
+  CHECK(agent.devices[0]->wake_end.is_open() == kernel_refuses_descriptors());
 }
 
 TEST_CASE("a device that another process opens has a connection of its own") {
@@ -489,6 +521,7 @@ TEST_CASE("a device that another process opens has a connection of its own") {
 TEST_CASE("without descriptors to spare a loop is woken by the bridge alone") {
   const Deadline deadline;
   bool plain = false, unconnected = false, direct = false;
+  const vdset_command* nothing = nullptr;
   for (unsigned spare = 0; spare < 8; ++spare) {
     CAPTURE(spare);
     Pair pair;
@@ -514,6 +547,10 @@ TEST_CASE("without descriptors to spare a loop is woken by the bridge alone") {
     } else {
       direct = true;
     }
+    const bool had_one = device->wake_end.is_open();
+    CHECK(vdset_device_arm(device) == VDSET_OK);
+    CHECK(device->wake_end.is_open() == had_one);  // Not asked for again so soon.
+    CHECK(vdset_device_get_command(device, 1, &nothing) == VDSET_E_TIMEOUT);
     device->ask_again_ns = 0;  // As if a slice had passed.
     CHECK(vdset_device_arm(device) == VDSET_OK);
     CHECK(device->wake_end.is_open());  // Now that there is one to spare.

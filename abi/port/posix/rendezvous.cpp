@@ -173,6 +173,10 @@ Life life_of_threads(long pid) {
 std::uint32_t effective_uid() {
   return geteuid();
 }
+bool is_own_user(std::uint32_t uid) {
+  constexpr std::uint32_t overflow_uid = 65534;
+  return uid == geteuid() && uid != overflow_uid;
+}
 std::uint32_t effective_gid() {
   return getegid();
 }
@@ -373,6 +377,13 @@ bool refuse_descriptors(int socket, bool refused) {
   return (refused ? sys(Call::passrights, set) : set()) == 0;
 }
 
+bool can_refuse_descriptors() {
+  int socket = unix_socket();
+  const bool can = socket >= 0 && refuse_descriptors(socket, true);
+  close_descriptor(socket);
+  return can;
+}
+
 bool name_senders(int socket, bool named) {
   const int passes = named ? 1 : 0;
   return setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &passes, sizeof passes) == 0;
@@ -465,7 +476,7 @@ int packet_receive(int socket, Packet& packet) {
     if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_CREDENTIALS) {
       ucred sender{};
       std::memcpy(&sender, CMSG_DATA(h), sizeof sender);
-      packet.sender_uid = sender.uid;
+      if (sender.pid != 0) packet.sender_uid = sender.uid;  // Else it was sent before that.
     }
     if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
