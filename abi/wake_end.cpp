@@ -95,14 +95,19 @@ bool WakeEnd::is_met() {
 
 void WakeEnd::clear() {
   const port::Locked guard(lock_);
+  const bool lone = uses_.exchange(0, std::memory_order_relaxed) == 1;
   if (socket_ < 0 || !met_) return;
-  int count = 0;
+  int taken = 0;
   int got = 1;
-  for (; got == 1 && count < looks_max; ++count)
+  while (got == 1 && taken < looks_max) {
     got = port::look_receive(socket_);
-  const bool came = count > 1 || got != 0;
+    taken += got == 1;
+    // One command came, so an honest peer has sent no other: its first ends the arming.
+    if (lone && taken == 1) break;
+  }
+  const bool came = taken > 0 || got < 0;
   barred_ = came && futile_.fetch_add(1, std::memory_order_relaxed) >= futile_max;
-  if (got != 0 || barred_) end();
+  if (got < 0 || taken == looks_max || barred_) end();
 }
 
 bool WakeEnd::raise() {

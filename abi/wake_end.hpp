@@ -37,8 +37,10 @@ class WakeEnd {
   /// Takes what has come; closes what is of no use any more, or has come again and again without
   /// anything to be had.
   void clear();
-  /// What it tells of was there. Any thread, without the lock.
-  void note_use() {
+  /// So much of what it tells of was there. By the one thread that is in the waiting call, without
+  /// the lock.
+  void note_use(unsigned count = 1) {
+    uses_.store(uses_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
     if (futile_.load(std::memory_order_relaxed) != 0) futile_.store(0, std::memory_order_relaxed);
   }
 
@@ -54,6 +56,7 @@ class WakeEnd {
   int socket_ = -1;
   bool met_ = false;
   bool barred_ = false;  // Takes no other before close is called: its peer looks for nothing.
+  std::atomic<unsigned> uses_{0};    // Since the last clear.
   std::atomic<unsigned> futile_{0};  // Times that looks had come since it was of use.
   int poller_ = -1;
   std::uint64_t key_ = 0;

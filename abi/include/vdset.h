@@ -385,7 +385,7 @@ VDSET_API int32_t vdset_device_interrupt(vdset_device *device);
  *   Cost      The first descriptor of a set or server starts one thread that serves all of them (one thread for each where
  *             VDSET_SUPPORT_WAIT_MANY is 0). A device's takes up to three descriptors, and one in the server's process; a server's two; a set's one;
  *             a process one for each 500 that were closed. Where they cannot be had, the thread wakes the loop, later. arm makes a few system calls:
- *             two for each device that was woken by its peer, and one or two more. Peers pay what they pay for a sleeping thread: one wake, and none
+ *             one or two for each device that was woken by its peer, and one or two more. Peers pay what they pay for a sleeping thread: one wake, and none
  *             while the object is not armed. */
 
 /* The device's descriptor, made at the first call; the library's, and the same until the set is closed. MEMORY; UNEXPECTED. Any thread. */

@@ -1,12 +1,17 @@
 // tests/bench/bench_descriptors.cpp: a command round trip whose sides both sleep: in get_command
 // and next_completion, and in epoll on their descriptors; beside it two threads that wake each
-// other with an eventfd each, the least that an event loop can cost. Medians of paired repetitions.
+// other with an eventfd each, the least that an event loop can cost, and with a futex each. All on
+// one processor, where nobody's spinning can help. Medians of paired repetitions.
+#include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -79,6 +84,28 @@ void eventfd_ping_pong(void*) {
   close(back);
 }
 
+void futex_ping_pong(void*) {
+  std::atomic<std::uint32_t> words[2]{0, 0};
+  const auto call = [](std::atomic<std::uint32_t>& word, int what, std::uint32_t value) {
+    syscall(SYS_futex, &word, what, value, nullptr, nullptr, 0);
+  };
+  const auto side = [&](int me, bool first) {
+    for (std::uint32_t i = 0; i < rounds; ++i) {
+      const auto wake = [&] {
+        words[1 - me].store(i + 1);
+        call(words[1 - me], FUTEX_WAKE_PRIVATE, 1);
+      };
+      if (first) wake();
+      while (words[me].load() == i)
+        call(words[me], FUTEX_WAIT_PRIVATE, i);
+      if (!first) wake();
+    }
+  };
+  std::thread other([&] { side(1, false); });
+  side(0, true);
+  other.join();
+}
+
 struct Set {
   vdset_set* set = nullptr;
   vdset_device* device = nullptr;
@@ -87,7 +114,8 @@ struct Set {
   vdset_command command{};
   int client = -1, engine = -1;
 
-  Set() {
+  /// Without descriptors there is no bridge, which would wake with the sleepers.
+  explicit Set(bool with_descriptors) {
     vdset_config wish{};
     wish.struct_bytes = sizeof wish;
     wish.device_count = 1;
@@ -108,6 +136,7 @@ struct Set {
     command.code = VDSET_COMMAND_WRITE;
     command.size = block;
     must(vdset_server_allocate_buffer(server, block, 0, &command.buffer), "allocate");
+    if (!with_descriptors) return;
     must(vdset_device_get_descriptor(device, &client), "descriptor");
     must(vdset_server_get_descriptor(server, &engine), "descriptor");
   }
@@ -169,20 +198,31 @@ int main() {
   char directory[] = "/tmp/vdset-bench-XXXXXX";
   if (mkdtemp(directory) == nullptr) return 1;
   setenv("VDSET_RUNTIME_DIR", directory, 1);
-  std::vector<double> limit, threads, loops, ratios;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  if (sched_setaffinity(0, sizeof one, &one) != 0) return 1;
+  std::vector<double> limit, futexes, threads, loops, ratios, to_futex;
   for (int i = 0; i < repetitions; ++i) {
     limit.push_back(microseconds_for(eventfd_ping_pong, nullptr));
-    Set set;
-    threads.push_back(microseconds_for(by_threads, &set));
+    futexes.push_back(microseconds_for(futex_ping_pong, nullptr));
+    {
+      Set set(false);
+      threads.push_back(microseconds_for(by_threads, &set));
+    }
+    Set set(true);
     loops.push_back(microseconds_for(by_loops, &set));
     ratios.push_back(loops.back() / threads.back());
+    to_futex.push_back(loops.back() / futexes.back());
   }
   rmdir(directory);
   std::printf("eventfd ping-pong in epoll   %8.1f us a round trip\n", median(limit));
+  std::printf("futex ping-pong              %8.1f us a round trip\n", median(futexes));
   std::printf("command, both in a call      %8.1f us, %.2f times\n", median(threads),
               median(threads) / median(limit));
   std::printf("command, both in epoll       %8.1f us, %.2f times\n", median(loops),
               median(loops) / median(limit));
   std::printf("in epoll against in a call   %8.2f times (required: at most 1.3)\n", median(ratios));
+  std::printf("in epoll against bare futex  %8.2f times\n", median(to_futex));
   return 0;
 }

@@ -84,7 +84,22 @@ TEST_CASE("looks make the poll set readable, clear takes all of them") {
     rig.end.clear();
     CHECK_FALSE(rig.is_readable());
     rig.end.clear();
+    rig.end.note_use(2);
+  }
+  CHECK(rig.end.is_open());
+}
+
+TEST_CASE("after one command one look is taken, and what is left of others at the next time") {
+  Rig rig;
+  rig.meet();
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 3; ++i)
+      REQUIRE(port::look_send(rig.peer) == 0);
     rig.end.note_use();
+    rig.end.clear();
+    CHECK(rig.is_readable());
+    rig.end.clear();
+    CHECK_FALSE(rig.is_readable());
   }
   CHECK(rig.end.is_open());
 }
