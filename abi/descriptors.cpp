@@ -68,17 +68,19 @@ void ask_for_wakes(vdset_device& device) {
   if (is_armed(device.pollable) || port::now_ns() < device.ask_again_ns)
     return device.wants_wake_end.store(true);
   // Where descriptors can come with a look, dropping them takes as long as their sender likes.
-  const bool can_refuse = port::can_refuse_descriptors();
-  if (!can_refuse && !set.server_is_own_users) return;
+  const int can_refuse = port::can_refuse_descriptors();
+  if (can_refuse == 0 && !set.server_is_own_users) return;
   const port::Directory& directory = set.primary ? set.held.directory : set.directory;
-  int socket = port::socket_connect(directory, stem_of(set.name).text, 0, true);
+  int socket =
+      can_refuse < 0 ? can_refuse
+                     : port::socket_connect(directory, stem_of(set.name).text, 0, true);
   if (socket < 0) {  // The listener's queue is full, or there is no descriptor to spare.
     device.wants_wake_end.store(true);
     device.ask_again_ns = port::deadline_after(slice_ns);
     return;
   }
   port::Credentials maker{};
-  const bool trusted = can_refuse || (port::peer_credentials(socket, maker) == 0 &&
+  const bool trusted = can_refuse > 0 || (port::peer_credentials(socket, maker) == 0 &&
                                       port::is_own_user(maker.uid));
   if (!trusted) return port::close_descriptor(socket);
   Message question;

@@ -379,7 +379,7 @@ std::int32_t join(vdset_set& set, const vdset_join_options& options) {
   hello.set_text(set.name.text, set.name.bytes);
   // For the wakes (ask_for_wakes): neither who made the listener nor who accepts may be another's.
   port::Credentials maker{};
-  const bool asks = !port::can_refuse_descriptors() &&
+  const bool asks = port::can_refuse_descriptors() <= 0 &&
                     port::peer_credentials(set.request_socket, maker) == 0 &&
                     port::is_own_user(maker.uid) && port::name_senders(set.request_socket, true);
   int error = send_message(set.request_socket, hello);

@@ -102,7 +102,9 @@ void WakeEnd::clear() {
   while (got == 1 && taken < looks_max) {
     got = port::look_receive(socket_);
     taken += got == 1;
-    // One command came, so an honest peer has sent no other: its first ends the arming.
+    // One command came, so an honest peer has sent no other: its first ends the arming. One taken
+    // leaves room for one: the next look fits, and makes an edge, so that raise may take a full
+    // socket for one that has told.
     if (lone && taken == 1) break;
   }
   const bool came = taken > 0 || got < 0;

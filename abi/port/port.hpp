@@ -155,7 +155,8 @@ int socket_judge(int descriptor, bool listening);
 /// False before Linux 6.16: they are received and closed, which takes as long as the sender likes
 /// (SO_LINGER).
 bool refuse_descriptors(int socket, bool refused);
-bool can_refuse_descriptors();
+/// Whether it does: 1, 0; or -errno where no socket can be made to ask.
+int can_refuse_descriptors();
 /// Whether the kernel names who sends what comes from now on; it gives the socket an abstract name
 /// for that. Who made a connection's other end, whom peer_credentials names, may have passed it on.
 bool name_senders(int socket, bool named);

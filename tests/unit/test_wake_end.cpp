@@ -1,6 +1,7 @@
 // tests/unit/test_wake_end.cpp
 // Goal: an end of a wake connection says what it promises, whatever the peer does with its own.
 // Method: a real socket pair; the test is the peer.
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <cerrno>
 #include "abi/wake_end.hpp"
@@ -102,6 +103,26 @@ TEST_CASE("after one command one look is taken, and what is left of others at th
     CHECK_FALSE(rig.is_readable());
   }
   CHECK(rig.end.is_open());
+}
+
+TEST_CASE("after every clear the next look fits, and makes an edge") {
+  Rig rig;
+  rig.meet();
+  const int outer = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event{EPOLLIN | EPOLLET, {}};
+  REQUIRE(epoll_ctl(outer, EPOLL_CTL_ADD, rig.poller, &event) == 0);
+  for (int round = 0; round < 4; ++round) {
+    while (port::look_send(rig.peer) == 0) {
+    }
+    while (epoll_wait(outer, &event, 1, 0) == 1) {
+    }
+    if (round % 2 == 0) rig.end.note_use();
+    rig.end.clear();
+    CHECK(epoll_wait(outer, &event, 1, 0) == 0);
+    CHECK(port::look_send(rig.peer) == 0);
+    CHECK(epoll_wait(outer, &event, 1, 0) == 1);
+  }
+  close(outer);
 }
 
 TEST_CASE("a peer that does not read never makes the waker wait: it is readable") {

@@ -377,11 +377,12 @@ bool refuse_descriptors(int socket, bool refused) {
   return (refused ? sys(Call::passrights, set) : set()) == 0;
 }
 
-bool can_refuse_descriptors() {
+int can_refuse_descriptors() {
   int socket = unix_socket();
-  const bool can = socket >= 0 && refuse_descriptors(socket, true);
+  if (socket < 0) return -errno;
+  const bool can = refuse_descriptors(socket, true);
   close_descriptor(socket);
-  return can;
+  return can ? 1 : 0;
 }
 
 bool name_senders(int socket, bool named) {
