@@ -30,7 +30,8 @@ build() {
 
 deb() { echo "$scratch/${1}_${version}_"*.deb; }
 
-holds() { dpkg-deb -c "$(deb "$1")" | awk '{print $6}' | grep -qx "\./$2"; }
+# To the end of the list: who is written to must not be gone.
+holds() { dpkg-deb -c "$(deb "$1")" | awk '{print $6}' | grep -x "\./$2" >/dev/null; }
 
 judged_clean() {
   lintian --allow-root --fail-on error,warning --suppress-tags "$1" ./vdset_"$version"_*.changes
@@ -100,13 +101,15 @@ build_example() {
     done'
 }
 
-# /run/vdset at boot, and a group's directory below, by the very words of README.Debian.
+# /run/vdset at boot, and a group's directory below, by the very words of README.Debian. The
+# directory of what is made at boot comes with systemd, of which this root has one tool only.
 groups_meet() {
   sed -n 's/^  \(gid=\|echo \|systemd-tmpfiles \)/\1/p' "$root/debian/libvdset0.README.Debian" \
     >"$scratch/clean/srv/group.sh" &&
     (($(wc -l <"$scratch/clean/srv/group.sh") == 3)) &&
     inside 'apt-get install -y -qq --no-install-recommends systemd-standalone-tmpfiles &&
-      cd / && systemd-tmpfiles --create libvdset0.conf && sh -e srv/group.sh &&
+      cd / && systemd-tmpfiles --create libvdset0.conf &&
+      mkdir -p etc/tmpfiles.d && sh -e srv/group.sh &&
       cd /run && stat -c "%a %U %G %n" vdset vdset/34 >../srv/modes &&
       rm /etc/tmpfiles.d/vdset-backup.conf && rmdir /run/vdset/34 /run/vdset' &&
     [[ $(<"$scratch/clean/srv/modes") == $'755 root root vdset\n2770 root backup vdset/34' ]]
