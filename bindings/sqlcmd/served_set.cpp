@@ -266,8 +266,9 @@ void ServedSet::explain(const Request& request, const cli::Failure& failure, Con
     console.say(error_message(number::aborted, "Stopped: " + stopped_by + ".", request.line));
     return;
   }
-  // A client that answers with an error often aborts as well: the error says more.
-  const bool says_why = answer && answer->code != VDSET_ERROR_OPERATION_ABORTED;
+  // A client that answers with an error often aborts as well: the error says more, unless it is one
+  // that the abort, or another answer, brings about.
+  const bool says_why = answer && !is_after_effect(answer->code);
   if (!says_why && explain_abort(request, console)) return;
   if (answer) {
     explain_answer(request, *answer, console);
