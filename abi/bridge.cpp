@@ -244,6 +244,7 @@ std::int32_t open_pollable(BridgeHome& home, const BridgeOwner& owner, Pollable&
     bridge->add(pollable);
     const port::Locked inner(pollable.lock);
     pollable.bridge = bridge;
+    pollable.polled.store(true, std::memory_order_relaxed);
   }
   *out = pollable.descriptor;
   return VDSET_OK;

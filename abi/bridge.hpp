@@ -38,6 +38,7 @@ struct Pollable {
   std::uint32_t armed_by = 0;
   std::int64_t deadline_ns = port::never;  // Readable then, whatever happens.
   std::atomic<bool> armed{false};          // Written under the lock.
+  std::atomic<bool> polled{false};         // It has a descriptor, from now on.
 };
 
 /// What the bridges of an object look after, beside its descriptors.
@@ -64,6 +65,10 @@ std::int32_t open_pollable(BridgeHome& home, const BridgeOwner& owner, Pollable&
 std::int32_t arm_pollable(Pollable& pollable, const char* what, bool now,
                           std::int64_t deadline_ns = port::never,
                           void (*before)(void* object) = nullptr);
+/// Whether there is anything to be done for an event loop.
+inline bool is_polled(const Pollable& pollable) {
+  return pollable.polled.load(std::memory_order_relaxed);
+}
 /// What a call that fetches does about an armed descriptor: a wait of its own takes the bell over,
 /// and who got something does not sleep.
 inline bool is_armed(const Pollable& pollable) {

@@ -298,8 +298,10 @@ int32_t vdset_device_get_command(vdset_device* device, int64_t timeout_ns,
   if (out == nullptr) return fail(VDSET_E_INVALID, "out: NULL");
   if (timeout_ns != 0 && is_armed(device->pollable)) disarm_pollable(device->pollable);
   const std::int32_t fetched = fetch(*device, timeout_ns, out);
-  if (fetched == VDSET_OK) device->wake_end.note_use();
-  if (fetched == VDSET_OK && is_armed(device->pollable)) disarm_pollable(device->pollable);
+  if (fetched == VDSET_OK && is_polled(device->pollable)) {
+    device->wake_end.note_use();
+    if (is_armed(device->pollable)) disarm_pollable(device->pollable);
+  }
   return fetched;
 }
 

@@ -81,7 +81,7 @@ bool serve_device(vdset_server& server, vdset_server_device& device, bool abando
       if (list.count > 0) settle(server, device, list, batch);
     }
   }
-  if (batch.count > 0) device.wake_end.note_use(batch.count);
+  if (batch.count > 0 && is_polled(server.pollable)) device.wake_end.note_use(batch.count);
   if (list.ring_device) ring_device_bell(server, device.index);
   if (list.corrupt) poison_device(server, device.index, list);
   call_back(server, batch, pull);
