@@ -6,6 +6,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "fuzz/fuzz.hpp"
 #include "tests/hostile/impostor.hpp"
+#include "tests/support/options.hpp"
 
 using namespace vdset;
 using namespace vdset::hostile;
@@ -198,12 +199,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static Asserts asserts;
   Input in(data, size);
   const Scratch place;
-  vdset_config config{};
-  config.struct_bytes = sizeof config;
-  config.device_count = 1;
-  vdset_set_options options{};
-  options.struct_bytes = sizeof options;
-  options.directory = place.path();
+  auto config = support::wish_for(1);
+  auto options = support::meeting_in<vdset_set_options>(place.path());
   options.data_read_only = in.below(4) == 0 ? 1 : 0;
   options.handle_lifetime = in.below(2);
   vdset_set* set = nullptr;

@@ -7,6 +7,7 @@
 #include "abi/include/vdset.h"
 #include "abi/names.hpp"
 #include "fuzz/place.hpp"
+#include "tests/support/options.hpp"
 
 using namespace vdset;
 using vdset::fuzz::Input;
@@ -26,12 +27,8 @@ struct Listener {
   vdset_set* set = nullptr;
   Name name;
   Listener() {
-    vdset_config config{};
-    config.struct_bytes = sizeof config;
-    config.device_count = 1;
-    vdset_set_options options{};
-    options.struct_bytes = sizeof options;
-    options.directory = place.path();
+    const auto config = support::wish_for(1);
+    const auto options = support::meeting_in<vdset_set_options>(place.path());
     VDSET_HOLDS(vdset_set_create("fuzzed", &config, &options, &set) == VDSET_OK);
     VDSET_HOLDS(judge_name("fuzzed", "set", name) == VDSET_OK);
   }

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include "abi/server.hpp"
 #include "tests/descriptors/rig.hpp"
+#include "tests/support/options.hpp"
 
 using namespace descriptors;
 using namespace vdset;
@@ -85,6 +86,26 @@ struct Impostor {
   }
 };
 
+/// A server with two devices in a loop; the client of the first is an impostor.
+struct HostileClient {
+  Pair pair{{2, 0}};
+  int server = pair.engine.descriptor();
+  Impostor client;
+  WakeEnd& end = pair.engine.server->devices[0]->wake_end;
+
+  HostileClient() {
+    pair.agent.descriptor(1);
+    await_connection(pair.agent.devices[1]);
+    end.take(client.replace());
+  }
+  /// It is found out, and the other device is as before.
+  void check_alone() {
+    REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
+    CHECK_FALSE(is_readable(server));
+    round_trip_without_bridge(pair, 1);
+  }
+};
+
 /// What a hostile peer may do to its end.
 enum class Abuse { shuts, closes, writes, lies };
 void abuse(Impostor& peer, Abuse how) {
@@ -122,11 +143,8 @@ void be_somebody_else() {
 /// A set that this other user may join.
 void create_for_somebody(Agent& agent) {
   const std::uint32_t admitted[] = {nobody};
-  vdset_config wish{};
-  wish.struct_bytes = sizeof wish;
-  wish.device_count = 1;
-  vdset_set_options options{};
-  options.struct_bytes = sizeof options;
+  const auto wish = support::wish_for(1);
+  auto options = support::sized<vdset_set_options>();
   options.allowed_uids = admitted;
   options.allowed_uids_count = 1;
   REQUIRE(vdset_set_create("loop", &wish, &options, &agent.set) == VDSET_OK);
@@ -330,51 +348,35 @@ TEST_CASE("a hostile client that abuses its end touches nobody else's wake") {
 
 TEST_CASE("a hostile client that reads nothing, or looks without end, holds up no server") {
   const Deadline deadline;
-  Pair pair({2, 0});
-  const int server = pair.engine.descriptor();
-  pair.agent.descriptor(1);
-  await_connection(pair.agent.devices[1]);
-  Impostor client;
-  WakeEnd& end = pair.engine.server->devices[0]->wake_end;
-  end.take(client.replace());
+  HostileClient rig;
   for (int i = 0; i < 10'000; ++i)
-    REQUIRE(end.raise());
+    REQUIRE(rig.end.raise());
   int turns = 0;
   vdset_command* done = nullptr;
-  for (; end.is_open(); ++turns) {
+  for (; rig.end.is_open(); ++turns) {
     REQUIRE(turns < 100);
-    REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
-    client.fill();
-    if (end.is_open()) CHECK(is_readable(server));
-    REQUIRE(vdset_server_next_completion(pair.engine.server, 0, &done) == VDSET_E_TIMEOUT);
+    REQUIRE(vdset_server_arm(rig.pair.engine.server) == VDSET_OK);
+    rig.client.fill();
+    if (rig.end.is_open()) CHECK(is_readable(rig.server));
+    REQUIRE(vdset_server_next_completion(rig.pair.engine.server, 0, &done) == VDSET_E_TIMEOUT);
   }
   CHECK(turns > 10);
-  REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
-  CHECK_FALSE(is_readable(server));
-  round_trip_without_bridge(pair, 1);
+  rig.check_alone();
 }
 
 TEST_CASE("who looks for nothing is found out, however much others have for the server") {
   const Deadline deadline;
-  Pair pair({2, 0});
-  const int server = pair.engine.descriptor();
-  pair.agent.descriptor(1);
-  await_connection(pair.agent.devices[1]);
-  Impostor client;
-  WakeEnd& end = pair.engine.server->devices[0]->wake_end;
-  end.take(client.replace());
+  HostileClient rig;
   int turns = 0;
-  for (; end.is_open(); ++turns) {
+  for (; rig.end.is_open(); ++turns) {
     REQUIRE(turns < 200);
-    REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
-    port::look_send(client.socket);
-    round_trip(pair, 1);
-    CHECK(pair.engine.server->devices[1]->wake_end.is_open());
+    REQUIRE(vdset_server_arm(rig.pair.engine.server) == VDSET_OK);
+    port::look_send(rig.client.socket);
+    round_trip(rig.pair, 1);
+    CHECK(rig.pair.engine.server->devices[1]->wake_end.is_open());
   }
   CHECK(turns > 10);
-  REQUIRE(vdset_server_arm(pair.engine.server) == VDSET_OK);
-  CHECK_FALSE(is_readable(server));
-  round_trip_without_bridge(pair, 1);
+  rig.check_alone();
 }
 
 TEST_CASE("the duplicate of an ended object's descriptor stays readable, whatever was closed") {

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include "tests/hostile/impostor.hpp"
 #include "tests/support/faults.hpp"
+#include "tests/support/options.hpp"
 
 using namespace vdset;
 using namespace vdset::hostile;
@@ -21,12 +22,8 @@ struct Rig {
   std::unique_ptr<Server> server;
 
   explicit Rig(std::uint32_t read_only = 0) {
-    vdset_config config{};
-    config.struct_bytes = sizeof config;
-    config.device_count = 1;
-    vdset_set_options options{};
-    options.struct_bytes = sizeof options;
-    options.directory = place.path();
+    const auto config = support::wish_for(1);
+    auto options = support::meeting_in<vdset_set_options>(place.path());
     options.data_read_only = read_only;
     REQUIRE(vdset_set_create("set", &config, &options, &set) == VDSET_OK);
     server = std::make_unique<Server>(place, "set");

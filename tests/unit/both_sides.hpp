@@ -1,6 +1,7 @@
 // tests/unit/both_sides.hpp: a set whose server and primary are one thread, with one device open.
 #pragma once
 #include "abi/include/vdset.h"
+#include "tests/support/options.hpp"
 #include "tests/unit/system.hpp"
 
 namespace vdset::unit {
@@ -16,20 +17,10 @@ struct BothSides {
   vdset_command write{};
 
   BothSides() {
-    vdset_config config{};
-    config.struct_bytes = sizeof config;
-    config.device_count = 1;
-    vdset_set_options options{};
-    options.struct_bytes = sizeof options;
-    options.directory = place.path();
-    vdset_join_options join{};
-    join.struct_bytes = sizeof join;
-    join.directory = place.path();
-    vdset_base_configuration base{};
-    base.struct_bytes = sizeof base;
-    base.features = VDSET_FEATURE_WRITE_MEDIA;
-    base.block_bytes = 512;
-    base.max_transfer_bytes = 65536;
+    auto config = support::wish_for(1);
+    const auto options = support::meeting_in<vdset_set_options>(place.path());
+    const auto join = support::meeting_in<vdset_join_options>(place.path());
+    const auto base = support::writing_engine();
     REQUIRE(vdset_set_create("path", &config, &options, &set) == VDSET_OK);
     REQUIRE(vdset_server_open("path", &join, &server) == VDSET_OK);
     REQUIRE(vdset_server_begin_configuration(server, &base) == VDSET_OK);

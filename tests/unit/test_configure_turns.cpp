@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 #include "abi/include/vdset.h"
+#include "tests/support/options.hpp"
 #include "tests/unit/system.hpp"
 
 using namespace vdset;
@@ -35,19 +36,9 @@ int winners(Call call, std::int32_t refusal = VDSET_E_PROTOCOL) {
 /// A set and its server, before BeginConfiguration.
 struct Turns {
   explicit Turns(std::uint32_t devices) {
-    vdset_config config{};
-    config.struct_bytes = sizeof config;
-    config.device_count = devices;
-    vdset_set_options options{};
-    options.struct_bytes = sizeof options;
-    options.directory = place.path();
-    vdset_join_options join{};
-    join.struct_bytes = sizeof join;
-    join.directory = place.path();
-    base.struct_bytes = sizeof base;
-    base.features = VDSET_FEATURE_WRITE_MEDIA;
-    base.block_bytes = 512;
-    base.max_transfer_bytes = 65536;
+    const auto config = support::wish_for(devices);
+    const auto options = support::meeting_in<vdset_set_options>(place.path());
+    const auto join = support::meeting_in<vdset_join_options>(place.path());
     REQUIRE(vdset_set_create("turns", &config, &options, &set) == VDSET_OK);
     REQUIRE(vdset_server_open("turns", &join, &server) == VDSET_OK);
   }
@@ -57,7 +48,7 @@ struct Turns {
   }
 
   Scratch place;
-  vdset_base_configuration base{};
+  vdset_base_configuration base = support::writing_engine();
   vdset_set* set = nullptr;
   vdset_server* server = nullptr;
 };

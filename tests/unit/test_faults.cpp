@@ -15,6 +15,7 @@
 #include "abi/library.hpp"
 #include "abi/names.hpp"
 #include "tests/support/faults.hpp"
+#include "tests/support/options.hpp"
 #include "tests/unit/fault_scenario.hpp"
 #include "tests/unit/system.hpp"
 
@@ -264,15 +265,10 @@ struct OwnSet {
   vdset_join_options join{};
 
   OwnSet() {
-    vdset_config config{};
-    config.struct_bytes = sizeof config;
-    config.device_count = 1;
-    vdset_set_options options{};
-    options.struct_bytes = sizeof options;
-    options.directory = place.path();
+    const auto config = support::wish_for(1);
+    const auto options = support::meeting_in<vdset_set_options>(place.path());
     REQUIRE(vdset_set_create("own", &config, &options, &set) == VDSET_OK);
-    join.struct_bytes = sizeof join;
-    join.directory = place.path();
+    join = support::meeting_in<vdset_join_options>(place.path());
   }
   ~OwnSet() {
     faults::disarm();
